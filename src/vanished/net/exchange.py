@@ -1,0 +1,62 @@
+"""What a request gives back, and the seam through which sources ask.
+
+A request never raises for what the network or the server did: the `Exchange` carries a `Fault`.
+A test double of `Fetch` is ten lines: a class with `request` that returns prepared exchanges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vanished.model import Fault, Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One answered or failed request, redirects followed.
+
+    `fault` is set when the answer cannot be read as one: transport faults, 429 (RATE_LIMITED),
+    5xx (SERVER), a body shorter than announced (TRUNCATED), over a cap (TOO_LARGE). 401, 403, 404,
+    410 and 451 are answers: the source reads them. `body` is decoded (gzip, deflate), `wire` the
+    bytes as they came.
+    """
+
+    url: str  # the address that answered, after redirects
+    asked_at: Micros
+    answered_at: Micros
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    body: bytes = b""
+    wire: bytes = b""
+    hops: tuple[str, ...] = ()  # the addresses that redirected, in order
+    fault: Fault | None = None
+    words: str = ""  # about the fault, in a sentence
+    address: str = ""  # the IP address that answered
+    vantage: str = "here"
+
+    def text(self) -> str:
+        """The body as text: charset of the header, else UTF-8; undecodable bytes are replaced."""
+        kind = self.headers.get("content-type", "")
+        _, _, charset = kind.partition("charset=")
+        name = charset.split(";")[0].strip(" \"'") or "utf-8"
+        try:
+            return self.body.decode(name, errors="replace")
+        except LookupError:
+            return self.body.decode("utf-8", errors="replace")
+
+
+class Fetch(Protocol):
+    """The fetcher as a source sees it."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Exchange:
+        """Ask `url`; http and https only, addresses checked at connect time on every hop."""
+        ...

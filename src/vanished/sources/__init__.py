@@ -1,0 +1,43 @@
+"""Ask a platform and read its answer into facts. One file a platform.
+
+A source reads; it draws no conclusion beyond what a notice rule states, opens no socket and keeps
+no state. A new platform is one file here and one TOML in `notices/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from vanished.model import Account, Discovery, Look, Post
+from vanished.net.exchange import Fetch
+
+Naming = Callable[[str, str], str]
+"""(platform, native id) -> pseudonym key; see `archive.pseudonyms`."""
+
+
+class Source(Protocol):
+    """What every platform offers to the watch.
+
+    The url of every account and post that a source makes has the host that is asked about it:
+    budgets are kept by that host.
+    """
+
+    platform: str
+    batch: int  # how many posts one request of `look` can answer for
+
+    def account(self, address: str) -> Account:
+        """The account that a person means by `address`; UsageError if it cannot be one."""
+        ...
+
+    async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
+        """Read the account's list once. `cursor` is the last Discovery's, "" at first."""
+        ...
+
+    async def look(self, posts: Sequence[Post], fetch: Fetch) -> list[Look]:
+        """Ask about at most `batch` posts of one host; one Look a post, in their order."""
+        ...
+
+
+Settings = Mapping[str, object]
+"""The `[sources.NAME]` table of observatory.toml, already checked."""
