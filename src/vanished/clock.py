@@ -16,6 +16,14 @@ from typing import Protocol
 from vanished.model import SECOND, Micros
 
 
+def span(seconds: float) -> str:
+    """A duration in the unit that a reader would choose."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 class Clock(Protocol):
     def now(self) -> Micros:
         """Microseconds since the epoch, UTC; never runs backwards."""

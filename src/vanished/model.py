@@ -26,7 +26,7 @@ def at(t: Micros) -> datetime:
 
 
 def micros(moment: datetime) -> Micros:
-    """Microseconds of an aware datetime; a naive one is refused, since its zone would be a guess."""
+    """Microseconds of an aware datetime; a naive one is refused: its zone would be a guess."""
     if moment.tzinfo is None:
         raise ValueError(f"the time {moment.isoformat()} has no zone; give one with an offset")
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
@@ -292,10 +292,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A post as a source met it: who it is, how it read, and what that answer proves."""
+    """A post as a source met it: who it is, how it read, and what that answer proves.
+
+    `observation` is None where the list only names the post (a feed's link): being listed proves
+    nothing about the post itself.
+    """
 
     post: Post
-    observation: Observation
+    observation: Observation | None = None
     version: Version | None = None
 
 

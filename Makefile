@@ -1,0 +1,49 @@
+# Two commands on a fresh machine do everything: `make demo` and `make test`.
+# Each target creates .venv itself from the hash-pinned locks in requirements/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
+
+.PHONY: demo test soak bench lint docs lock clean
+
+$(VENV)/.core: requirements/core.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/core.txt
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/build.txt
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/.core            ## watch a simulated platform for about a minute, print the report
+	@$(BIN)/vanished demo
+
+test: $(VENV)/.dev             ## all tests; NAME=… for one file or folder
+	@$(BIN)/python -m tests.needs
+	@$(BIN)/python -m pytest $(or $(NAME),tests) -m "not soak"
+
+soak: $(VENV)/.dev             ## the long runs
+	@$(BIN)/python -m pytest tests -m soak
+
+bench: $(VENV)/.dev            ## all benchmarks, or NAME=watch
+	@$(BIN)/python -m bench $(NAME)
+
+lint: $(VENV)/.dev             ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+docs: $(VENV)/.dev             ## check that the documentation names every command and option
+	@$(BIN)/python -m pytest tests/test_docs.py
+
+lock:                          ## renew the locks (needs uv on the PATH); they name no index host
+	$(COMPILE) pyproject.toml -o requirements/core.txt
+	$(COMPILE) requirements/build.in -o requirements/build.txt
+	$(COMPILE) requirements/synapse.in -o requirements/synapse.txt
+	$(COMPILE) --group dev -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

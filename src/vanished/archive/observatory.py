@@ -1,0 +1,505 @@
+"""An observatory as a folder: settings, the present, the past, and the one writer's commit.
+
+In: entries of the watch (`rows.Entry`). Out: an acknowledged sequence number. Invariant of the
+folder, checked by `doctor`: the looks in the journal and in the tail together are exactly the looks
+acknowledged (`meta.looks`), whatever was killed when. The tail is moved into the journal under the
+number of the last commit; after a crash between the two, the tail's rows that the journal already
+holds are dropped at the next opening.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from vanished.archive import columns, present, pseudonyms
+from vanished.archive.columns import OBSERVATIONS, Coverage
+from vanished.archive.journal import Journal
+from vanished.archive.mapping import (
+    EXTEND_RUN,
+    UPDATE_ACCOUNT,
+    UPDATE_POST,
+    account_row,
+    account_update,
+    account_values,
+    post_row,
+    post_update,
+    post_values,
+)
+from vanished.archive.present import storage
+from vanished.archive.rows import AccountRow, Entry, PostRow, Track
+from vanished.archive.settings import FILE, TEMPLATE, Settings, parse
+from vanished.errors import (
+    DamagedError,
+    LockedError,
+    NotAnObservatoryError,
+    UsageError,
+)
+from vanished.model import Account, Micros, Observation, Verdict
+
+LOCK = "writer.lock"
+JOURNAL = "journal"
+GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
+ENDED = ("gone", "moved")
+
+
+class Observatory:
+    """One folder, open. Make it with `create` or `open`; it is a context manager."""
+
+    def __init__(self, folder: Path, settings: Settings, *, write: bool) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._write = write
+        self._engine = present.connect(folder / present.FILE, write=write)
+        self._lock = _take_lock(folder) if write else None
+        self.journal = Journal.open(folder / JOURNAL, writable=write)
+        self.naming = pseudonyms.load_secret(settings.id, create=False)
+        self._session: int | None = None
+
+    # -- opening ----------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """Make a new observatory in a new or empty folder and open it for writing."""
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} exists and is not an empty folder; name a new one.")
+        identity = secrets.token_hex(8)
+        with storage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            secret = pseudonyms.load_secret(identity, create=True)
+            engine = present.connect(folder / present.FILE, write=True)
+            present.migrate(engine)
+            with engine.begin() as connection:
+                facts = {
+                    "seq": "0",
+                    "looks": "0",
+                    "key": pseudonyms.fingerprint(secret),
+                    "id": identity,
+                }
+                connection.execute(
+                    present.meta.insert(), [{"key": k, "value": v} for k, v in facts.items()]
+                )
+            engine.dispose()
+            Journal.create(folder / JOURNAL)
+            # Last, so that a folder with an observatory.toml is a whole observatory.
+            (folder / FILE).write_text(TEMPLATE.format(id=identity), encoding="utf-8")
+        return cls.open(folder, write=True)
+
+    @classmethod
+    def open(cls, folder: Path, *, write: bool = False) -> Self:
+        """Open an existing observatory; with `write`, as its only writer."""
+        file = folder / FILE
+        if not file.is_file():
+            raise NotAnObservatoryError(
+                f"{folder.resolve()} is not an observatory: it has no {FILE}; go to one, name it"
+                " with -o, or make one with vanished init."
+            )
+        settings = parse(file.read_text(encoding="utf-8"), file)
+        if not (folder / present.FILE).is_file():
+            raise DamagedError(
+                f"{folder / present.FILE} is missing; restore it from a copy: the journal alone"
+                " does not know which accounts to ask."
+            )
+        with storage(folder):
+            opened = cls(folder, settings, write=write)
+            try:
+                opened._check()
+            except BaseException:
+                opened.close()
+                raise
+        return opened
+
+    def _check(self) -> None:
+        if self._write:
+            present.migrate(self._engine)
+        else:
+            present.check_schema(self._engine, self.folder / present.FILE)
+        with self._engine.connect() as connection:
+            self._meta = dict(
+                connection.execute(sa.select(present.meta.c.key, present.meta.c.value)).tuples()
+            )
+            self._next_post = self._largest(connection, present.posts.c.id) + 1
+            self._next_account = self._largest(connection, present.accounts.c.id) + 1
+            self._next_rows = {
+                name: self._largest(connection, table.c.row) + 1
+                for name, table in present.TAILS.items()
+            }
+        self.seq = int(self._meta["seq"])
+        self.looks = int(self._meta["looks"])
+        pseudonyms.check_secret(self.naming, self._meta["key"])
+        if self._write:
+            self._drop_moved()
+
+    @staticmethod
+    def _largest(connection: sa.Connection, column: sa.Column[Any]) -> int:
+        return int(connection.execute(sa.select(sa.func.max(column))).scalar() or 0)
+
+    def close(self) -> None:
+        """Give back the lock and the database; safe to call twice."""
+        self._engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def key_place(self) -> str:
+        """Where the key of the pseudonyms lies: a path, or the name of a variable."""
+        return self.naming.origin
+
+    # -- reading the present ----------------------------------------------------------------
+
+    def account_rows(self) -> list[AccountRow]:
+        """The accounts that are watched."""
+        query = sa.select(present.accounts).where(present.accounts.c.watched)
+        with self._engine.connect() as connection:
+            return [account_row(row) for row in connection.execute(query.order_by("id")).mappings()]
+
+    def account_names(self) -> dict[str, str]:
+        """Key to the name that the platform uses; for eyes inside the team only."""
+        c = present.accounts.c
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(c.key, c.name, c.native_id)).tuples()
+            return {key: name or native for key, name, native in found}
+
+    def account_verdicts(self) -> dict[int, Verdict]:
+        """Verdicts on accounts, by row number."""
+        query = sa.select(present.accounts.c.id, present.verdicts.c.facts).join(
+            present.verdicts, present.verdicts.c.subject == present.accounts.c.key
+        )
+        with self._engine.connect() as connection:
+            return {
+                number: _verdict(json.loads(facts))
+                for number, facts in connection.execute(query).tuples()
+            }
+
+    def schedule_columns(
+        self, host: Callable[[str], int]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Row numbers, hosts and dates of all posts that are scheduled, in one scan."""
+        c = present.posts.c
+        ids: list[int] = []
+        hosts: list[int] = []
+        due: list[int] = []
+        with self._engine.connect() as connection:
+            found = connection.execution_options(yield_per=10_000).execute(
+                sa.select(c.id, c.host, c.due).where(c.host != "")
+            )
+            for number, name, date in found:
+                ids.append(number)
+                hosts.append(host(name))
+                due.append(date)
+        return (
+            np.array(ids, dtype=np.int64),
+            np.array(hosts, dtype=np.int32),
+            np.array(due, dtype=np.int64),
+        )
+
+    def post_rows(self, numbers: Sequence[int]) -> list[PostRow]:
+        """Rows of these posts, in the order asked for."""
+        found = {row.id: row for row in self._posts(present.posts.c.id.in_(numbers))}
+        return [found[number] for number in numbers]
+
+    def post_rows_by_key(self, keys: Sequence[str]) -> dict[str, PostRow]:
+        """Rows of those of these keys that we know."""
+        if not keys:
+            return {}
+        return {row.subject: row for row in self._posts(present.posts.c.key.in_(keys))}
+
+    def live_rows(self, account: int, since: Micros | None) -> list[PostRow]:
+        """An account's posts that are not known lost, published since `since` (None: all)."""
+        c = present.posts.c
+        where = (c.account_id == account) & c.state.not_in(ENDED)
+        if since is not None:
+            where &= c.published_at >= since
+        return self._posts(where)
+
+    def case_rows(self, account: int) -> list[PostRow]:
+        """An account's posts for which another definite answer than "alive" was ever seen."""
+        c = present.posts.c
+        return self._posts((c.account_id == account) & c.has_case)
+
+    def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
+        query = sa.select(present.posts, present.accounts.c.key.label("account_key")).join(
+            present.accounts, present.accounts.c.id == present.posts.c.account_id
+        )
+        with self._engine.connect() as connection:
+            return [post_row(row) for row in connection.execute(query.where(where)).mappings()]
+
+    def case(self, subject: str) -> list[Observation]:
+        """The definite facts on `subject` since its first answer other than "alive"."""
+        facts = self._facts(present.cases, subject)
+        return [] if facts is None else [OBSERVATIONS.from_row(*row) for row in facts]
+
+    def verdict(self, subject: str) -> Verdict | None:
+        """The current verdict on `subject`."""
+        facts = self._facts(present.verdicts, subject)
+        return None if facts is None else _verdict(facts)
+
+    def _facts(self, table: sa.Table, subject: str) -> Any:
+        with self._engine.connect() as connection:
+            found = connection.execute(
+                sa.select(table.c.facts).where(table.c.subject == subject)
+            ).scalar()
+        return None if found is None else json.loads(found)
+
+    def integrity(self) -> str:
+        """What SQLite's own check finds wrong with the present; "" if nothing."""
+        with self._engine.connect() as connection:
+            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return "" if found == "ok" else found
+
+    def acknowledged_looks(self) -> int:
+        """How many looks were ever acknowledged, read afresh."""
+        query = sa.select(present.meta.c.value).where(present.meta.c.key == "looks")
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    # -- the past ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def past(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The journal with its unflushed tail, as DuckDB views; nothing else is queried."""
+        while True:
+            tail = self._tail(self.journal.upto)
+            if self._write:
+                break
+            again = Journal.open(self.folder / JOURNAL)
+            if again.upto == self.journal.upto:
+                break
+            self.journal = again  # the writer moved the tail meanwhile: read what is left of it
+        connection = self.journal.connect(tail)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _tail(self, upto: int) -> dict[str, columns.Columns]:
+        """Rows of the tail later than commit `upto`, as columns."""
+        found: dict[str, columns.Columns] = {}
+        with self._engine.connect() as connection:
+            for name, kind in columns.TABLES.items():
+                table = present.TAILS[name]
+                query = sa.select(*(table.c[field] for field in kind.fields))
+                rows = connection.execute(query.where(table.c.seq > upto).order_by(table.c.row))
+                found[name] = kind.of_rows([tuple(row) for row in rows])
+        return found
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def next_post_id(self) -> int:
+        self._next_post += 1
+        return self._next_post - 1
+
+    def next_account_id(self) -> int:
+        self._next_account += 1
+        return self._next_account - 1
+
+    def next_run(self) -> int:
+        """A row of the tail for a run that begins now."""
+        return self._next_row("observations")
+
+    def _next_row(self, name: str) -> int:
+        self._next_rows[name] += 1
+        return self._next_rows[name] - 1
+
+    def add_account(self, account: Account, now: Micros) -> bool:
+        """Watch `account` from now on; False if it was watched already."""
+        c = present.accounts.c
+        with storage(self.folder), self._engine.begin() as connection:
+            known = connection.execute(
+                sa.select(c.id, c.watched).where(c.key == account.key)
+            ).first()
+            if known is not None:
+                connection.execute(
+                    present.accounts.update().where(c.id == known.id).values(watched=True, due=now)
+                )
+                return not known.watched
+        row = AccountRow(self.next_account_id(), account, "", Track(due=now))
+        self.commit(Entry(new_accounts=[row]), now)
+        return True
+
+    def begin_session(self, now: Micros) -> None:
+        """Note that the watch is looking from now on, and the gap since it last was."""
+        c = present.sessions.c
+        entry = Entry()
+        with self._engine.connect() as connection:
+            last = connection.execute(
+                sa.select(c.began_at, c.last_at).order_by(c.id.desc())
+            ).first()
+        if last is not None:
+            entry.coverage.append(Coverage("watch", last.began_at, last.last_at, columns.WATCHED))
+            if now - last.last_at > GAP:
+                why = "the watch was not running"
+                entry.coverage.append(Coverage("watch", last.last_at, now, columns.GAP, why))
+        self.commit(entry, now)
+        with storage(self.folder), self._engine.begin() as connection:
+            connection.execute(present.sessions.delete())
+            made = connection.execute(present.sessions.insert().values(began_at=now, last_at=now))
+            self._session = made.inserted_primary_key[0] if made.inserted_primary_key else None
+
+    def end_session(self, now: Micros) -> None:
+        """Note the last moment at which the watch was looking."""
+        with storage(self.folder), self._engine.begin() as connection:
+            connection.execute(present.sessions.update().values(last_at=now))
+
+    def commit(self, entry: Entry, now: Micros) -> int:
+        """Keep `entry`, all or nothing; its sequence number is the acknowledgement."""
+        seq = self.seq + 1
+        looks = self.looks + sum(
+            change.observation.looks for change in entry.changes if change.observation is not None
+        )
+        with storage(self.folder), self._engine.begin() as connection:
+            self._keep_subjects(connection, entry, seq)
+            self._keep_looks(connection, entry, seq)
+            self._keep_verdicts(connection, entry, seq)
+            for key, value in (("seq", seq), ("looks", looks)):
+                connection.execute(
+                    present.meta.update().where(present.meta.c.key == key).values(value=str(value))
+                )
+            if self._session is not None:
+                connection.execute(present.sessions.update().values(last_at=now))
+        self.seq, self.looks = seq, looks
+        if sum(self._next_rows.values()) - len(self._next_rows) >= self.settings.journal.flush_rows:
+            self.flush()
+        return seq
+
+    def _keep_subjects(self, connection: sa.Connection, entry: Entry, seq: int) -> None:
+        made = {id(row) for row in entry.new_posts} | {id(row) for row in entry.new_accounts}
+        if entry.new_accounts:
+            connection.execute(
+                present.accounts.insert(), [account_values(row) for row in entry.new_accounts]
+            )
+            accounts = [columns.AccountFacts.of(row.account) for row in entry.new_accounts]
+            self._append(connection, "accounts", seq, accounts)
+        if entry.new_posts:
+            connection.execute(present.posts.insert(), [post_values(r) for r in entry.new_posts])
+            posts = [columns.PostFacts.of(row.post) for row in entry.new_posts]
+            self._append(connection, "posts", seq, posts)
+        changed = {id(c.row): c.row for c in entry.changes if id(c.row) not in made}
+        rows = list(changed.values())
+        if updates := [post_update(row) for row in rows if isinstance(row, PostRow)]:
+            connection.execute(UPDATE_POST, updates)
+        if updates := [account_update(row) for row in rows if isinstance(row, AccountRow)]:
+            connection.execute(UPDATE_ACCOUNT, updates)
+
+    def _keep_looks(self, connection: sa.Connection, entry: Entry, seq: int) -> None:
+        fresh: list[dict[str, object]] = []
+        longer: list[dict[str, object]] = []
+        for change in entry.changes:
+            seen = change.observation
+            if seen is None:
+                continue
+            if change.extends:
+                longer.append(
+                    {
+                        "b_row": change.run,
+                        "b_asked": seen.last_asked_at,
+                        "b_answered": seen.last_answered_at,
+                        "b_looks": seen.looks,
+                        "b_seq": seq,
+                    }
+                )
+            else:
+                fresh.append({"row": change.run, "seq": seq, **_named(OBSERVATIONS, seen)})
+        if fresh:
+            connection.execute(present.TAILS["observations"].insert(), fresh)
+        if longer:
+            connection.execute(EXTEND_RUN, longer)
+        self._append(connection, "versions", seq, entry.versions)
+        self._append(connection, "coverage", seq, entry.coverage)
+
+    def _keep_verdicts(self, connection: sa.Connection, entry: Entry, seq: int) -> None:
+        cases = {c.row.subject: c.case for c in entry.changes if c.case is not None}
+        if cases:
+            facts = [
+                {"subject": key, "facts": _json([OBSERVATIONS.to_row(seen) for seen in case])}
+                for key, case in cases.items()
+            ]
+            connection.execute(present.cases.insert().prefix_with("OR REPLACE"), facts)
+        if entry.verdicts:
+            facts = [
+                {"subject": subject, "facts": _json(columns.VERDICTS.to_row(judgement))}
+                for subject, judgement in entry.verdicts.items()
+            ]
+            connection.execute(present.verdicts.insert().prefix_with("OR REPLACE"), facts)
+            self._append(connection, "verdicts", seq, list(entry.verdicts.values()))
+
+    def _append(
+        self, connection: sa.Connection, name: str, seq: int, nouns: Sequence[object]
+    ) -> None:
+        if nouns:
+            table = columns.TABLES[name]
+            values = [
+                {"row": self._next_row(name), "seq": seq, **_named(table, noun)} for noun in nouns
+            ]
+            connection.execute(present.TAILS[name].insert(), values)
+
+    def flush(self) -> None:
+        """Move the tail into the journal."""
+        with storage(self.folder):
+            self.journal.flush(self._tail(self.journal.upto), self.seq)
+            self._drop_moved()
+
+    def _drop_moved(self) -> None:
+        """Drop rows of the tail that the journal holds; later looks begin new runs."""
+        upto = self.journal.upto
+        with self._engine.begin() as connection:
+            gone = 0
+            for name, table in present.TAILS.items():
+                gone += connection.execute(table.delete().where(table.c.seq <= upto)).rowcount
+                self._next_rows[name] = self._largest(connection, table.c.row) + 1
+            if gone:
+                kept = sa.select(present.TAILS["observations"].c.row)
+                for table in (present.posts, present.accounts):
+                    connection.execute(
+                        table.update()
+                        .where(table.c.run.is_not(None) & table.c.run.not_in(kept))
+                        .values(run=None)
+                    )
+
+
+def _json(facts: object) -> str:
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _verdict(row: Sequence[Any]) -> Verdict:
+    return columns.VERDICTS.from_row(*row).verdict
+
+
+def _named(table: columns.Table[Any], noun: object) -> dict[str, object]:
+    return dict(zip(table.fields, table.to_row(noun), strict=True))
+
+
+def _take_lock(folder: Path) -> IO[str]:
+    """The lock of the one writer; the operating system gives it back when the process ends."""
+    file = (folder / LOCK).open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise LockedError(
+            f"Another vanished is writing to {folder}; stop it first (vanished report and doctor"
+            " work beside it)."
+        ) from None
+    return file

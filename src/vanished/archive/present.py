@@ -1,0 +1,209 @@
+"""The present: the small, mutable database of an observatory, through SQLAlchemy Core.
+
+Tables of watched accounts and live posts with their schedule columns, the definite facts of open
+cases, current verdicts, and the *tail*: rows of the journal that are kept here until they are moved
+into Parquet. The tail's columns are the journal's (`columns.TABLES`), so that the schema of the
+past is written once.
+
+SQLite in WAL mode with synchronous=FULL: a commit that returned survives a crash of the machine.
+One writer; it holds `writer.lock`. The migrations in `migrations/` make these tables; a test checks
+that they make exactly what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from vanished.archive import columns
+from vanished.archive.durable import refusals
+from vanished.errors import DamagedError, StorageError
+
+FILE = "present.sqlite"
+metadata = sa.MetaData()
+
+_TYPES: dict[str, type[Any]] = {
+    "VARCHAR": sa.Text,
+    "BIGINT": sa.BigInteger,
+    "BOOLEAN": sa.Boolean,
+}
+
+
+def _tracking() -> list[sa.Column[Any]]:
+    """The columns of `rows.Track`, the same for accounts and posts."""
+    return [
+        sa.Column("due", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("first_alive_at", sa.BigInteger),
+        sa.Column("first_alive_answered_at", sa.BigInteger),
+        sa.Column("last_alive_at", sa.BigInteger),
+        sa.Column("last_alive_answered_at", sa.BigInteger),
+        sa.Column("alive_looks", sa.BigInteger, nullable=False),
+        sa.Column("gone_looks", sa.BigInteger, nullable=False),
+        sa.Column("failures", sa.BigInteger, nullable=False),
+        sa.Column("absent", sa.Boolean, nullable=False),
+        sa.Column("said", sa.BigInteger, nullable=False),
+        sa.Column("last_asked_at", sa.BigInteger, nullable=False),
+        sa.Column("run", sa.BigInteger),
+        sa.Column("has_case", sa.Boolean, nullable=False),
+    ]
+
+
+def _tail(table: str) -> sa.Table:
+    """A table of journal rows not yet moved; `seq` is the commit that last touched the row."""
+    return sa.Table(
+        f"tail_{table}",
+        metadata,
+        sa.Column("row", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        *(
+            sa.Column(name, _TYPES[field.type], nullable=field.optional)
+            for name, field in columns.TABLES[table].fields.items()
+        ),
+    )
+
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("native_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("added_at", sa.BigInteger, nullable=False),
+    sa.Column("watched", sa.Boolean, nullable=False),  # False: known from an import only
+    sa.Column("cursor", sa.Text, nullable=False),
+    *_tracking(),
+)
+
+posts = sa.Table(
+    "posts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    sa.Column("account_id", sa.Integer, sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("native_id", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("published_at", sa.BigInteger),
+    sa.Column("first_seen_at", sa.BigInteger, nullable=False),
+    sa.Column("repeats", sa.Text),
+    sa.Column("version", sa.Text, nullable=False),
+    *_tracking(),
+)
+
+cases = sa.Table(
+    "cases",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("facts", sa.Text, nullable=False),  # JSON list of observation rows
+)
+
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("facts", sa.Text, nullable=False),  # JSON of the verdict's row
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("began_at", sa.BigInteger, nullable=False),
+    sa.Column("last_at", sa.BigInteger, nullable=False),
+)
+
+TAILS = {name: _tail(name) for name in columns.TABLES}
+
+
+def connect(path: Path, *, write: bool) -> sa.Engine:
+    """An engine on the database file; without `write` nothing can be changed through it."""
+    mode = "rwc" if write else "rw"  # a reader of a WAL needs to write its shared memory
+    engine = sa.create_engine(
+        f"sqlite:///file:{quote(str(path.resolve()))}?mode={mode}&uri=true",
+        connect_args={"timeout": 10, "check_same_thread": False},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def pragmas(connection: Any, record: object) -> None:
+        del record
+        cursor = connection.cursor()
+        if write:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+        else:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return engine
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the database to the newest schema; all steps in one transaction."""
+    config = _alembic()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def check_schema(engine: sa.Engine, path: Path) -> None:
+    """DamagedError unless the database has the schema that this program reads."""
+    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    with engine.connect() as connection:
+        have = MigrationContext.configure(connection).get_current_revision()
+    if have != head:
+        raise DamagedError(
+            f"{path} has schema {have}, this program reads {head}; run any command that writes,"
+            " such as vanished watch, to bring it up to date, or use a newer vanished."
+        )
+
+
+_REFUSED = ("full", "disk I/O", "readonly", "unable to open")
+_DAMAGED = ("malformed", "not a database")
+
+
+@contextmanager
+def storage(folder: Path) -> Iterator[None]:
+    """Turn what a full, failing or read-only disk raises into one sentence."""
+    with refusals(f"write to {folder}"):
+        try:
+            yield
+        except sa.exc.DatabaseError as error:
+            reason = str(error.orig)
+            if any(word in reason for word in _REFUSED):
+                raise StorageError(
+                    f"could not write to {folder}: {reason}; nothing was half written: make room"
+                    " or set the rights, and start again"
+                ) from None
+            if any(word in reason for word in _DAMAGED):
+                raise DamagedError(
+                    f"{folder / FILE} is damaged ({reason}); restore it from a copy"
+                ) from None
+            raise

@@ -1,0 +1,97 @@
+"""The rows of the present: an account or a post together with how we are tracking it.
+
+Mutable on purpose and shared by nobody: the watch loop owns a row from the moment it takes a
+subject until the commit that keeps what was learnt (one writer, one thread).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from vanished.archive.columns import Coverage, Judgement, Wording
+from vanished.model import Account, Micros, Observation, Post, State
+
+
+@dataclass(slots=True)
+class Track:
+    """What the schedule and the judge need to know of a subject without reading the past.
+
+    The alive looks before a first "gone" answer are kept as one run (first, last, how many):
+    nothing else was observed between them, so the judge sees what the journal would show it.
+    """
+
+    due: Micros = 0
+    state: State = State.UNKNOWN
+    first_alive_at: Micros | None = None
+    first_alive_answered_at: Micros | None = None
+    last_alive_at: Micros | None = None  # start of the last request that proved it alive
+    last_alive_answered_at: Micros | None = None
+    alive_looks: int = 0
+    gone_looks: int = 0  # since the last alive answer
+    failures: int = 0  # failed looks in a row
+    absent: bool = False  # missing from the list when that was last read
+    said: int = 0  # digest of what the last look said
+    last_asked_at: Micros = 0
+    run: int | None = None  # row of the tail that holds the run of the last look
+    has_case: bool = False  # a definite answer other than "alive" was seen once
+
+
+@dataclass(slots=True)
+class AccountRow:
+    id: int
+    account: Account
+    cursor: str
+    track: Track
+    watched: bool = True  # False: known from an import only
+
+    @property
+    def subject(self) -> str:
+        return self.account.key
+
+
+@dataclass(slots=True)
+class PostRow:
+    id: int
+    post: Post
+    account_id: int
+    track: Track
+
+    @property
+    def subject(self) -> str:
+        return self.post.key
+
+
+Row = AccountRow | PostRow
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that changed, with the look that changed it; `row` already carries the new state.
+
+    `run` is the row of the tail that holds the look: an old one that it extends, since it says the
+    same as the look before it, or a new one.
+    """
+
+    row: Row
+    observation: Observation | None = None
+    extends: bool = False
+    case: tuple[Observation, ...] | None = None  # the definite facts, when there is a case
+    run: int = 0
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one commit keeps, all or nothing; in order of arrival."""
+
+    changes: list[Change] = field(default_factory=list)
+    new_accounts: list[AccountRow] = field(default_factory=list)
+    new_posts: list[PostRow] = field(default_factory=list)
+    versions: list[Wording] = field(default_factory=list)
+    verdicts: dict[str, Judgement] = field(default_factory=dict)
+    coverage: list[Coverage] = field(default_factory=list)
+
+
+def host_of(url: str) -> str:
+    """The host whose budget a question about `url` spends."""
+    return urlsplit(url).hostname or ""

@@ -1,0 +1,40 @@
+"""What the judge assumes about platforms, as numbers a person can argue with.
+
+Each default is an assumption on how long a wrong answer can last; the verdict is as safe as they
+are true. docs/judge.md gives the reason for every one. No rule lives here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vanished.model import SECOND, Micros
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """Durations are seconds of the observed world, counts are looks."""
+
+    confirm_strong_s: float = 4.0  # a notice must be seen again at least this much later
+    strong_looks: int = 2
+    confirm_weak_s: float = 6 * 3600.0  # a bare "not found" must last at least this long
+    weak_looks: int = 3
+    burst_s: float = 3600.0  # longest burst of false "not found"
+    stale_s: float = 60.0  # oldest copy that an answer "alive" may come from
+    settle_s: float = 24 * 3600.0  # alive answers over this long end a flicker
+    settle_looks: int = 3
+    flicker_confirm_s: float = 12 * 3600.0  # gone for this long ends a flicker as well
+    flicker_looks: int = 4
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be zero or more")
+
+
+DEFAULT = JudgeSettings()
+
+
+def span(seconds: float) -> Micros:
+    """Microseconds of a setting."""
+    return int(seconds * SECOND)

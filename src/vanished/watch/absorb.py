@@ -1,0 +1,149 @@
+"""What one look changes: the row's tracking, its run in the tail, its case, its next date.
+
+Pure: facts and times come in, changed rows and a verdict go out. The loop does the asking, the
+archive the keeping, the judge the judging; here is only the bookkeeping between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
+from vanished.judge import judge, next_look_s
+from vanished.model import ALIVE, DAY, SECOND, Kind, Micros, Observation, State, Verdict
+from vanished.watch.schedule import Schedule
+
+RETURN_CHECK: Micros = DAY  # a lost post is asked once a day whether it is back
+BACKOFF_S = (30.0, 3600.0)  # first and longest wait after failed looks
+
+
+def digest(observation: Observation) -> int:
+    """63 bits over what a look said, without when."""
+    said = repr(observation.says()).encode()
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big") >> 1
+
+
+def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> Change:
+    """Enter one look at `row`'s subject; `case` is what the present holds of its definite facts."""
+    track = row.track
+    said = digest(observation)
+    in_order = observation.asked_at >= track.last_asked_at
+    extends = in_order and track.run is not None and said == track.said
+    opened = _with_case(track, observation, row.subject, case)
+    _count(track, observation)
+    if in_order:
+        track.last_asked_at = observation.last_asked_at
+    # A look older than the run's last one starts a run of its own, so that no run ever spans it.
+    track.said = said if in_order else -1
+    track.has_case = bool(opened)
+    if isinstance(row, PostRow) and observation.version:
+        row.post = replace(row.post, version=observation.version)
+    return Change(row, observation, extends, tuple(opened) if opened else None)
+
+
+def _with_case(
+    track: Track, observation: Observation, subject: str, case: Sequence[Observation]
+) -> list[Observation]:
+    if observation.signal.kind not in (Kind.ALIVE, Kind.GONE, Kind.MOVED):
+        return list(case)
+    if not case and observation.signal.kind is Kind.ALIVE:
+        return []
+    opened = list(case) or _alive_before(track, subject)
+    last = opened[-1] if opened else None
+    if (
+        last is not None
+        and last.says() == observation.says()
+        and last.last_asked_at <= observation.asked_at
+    ):
+        opened[-1] = last.extended(observation)
+    else:
+        opened.append(observation)
+    return opened
+
+
+def _alive_before(track: Track, subject: str) -> list[Observation]:
+    """The alive looks before the first other definite answer, as one run."""
+    if track.first_alive_at is None or track.first_alive_answered_at is None:
+        return []
+    assert track.last_alive_at is not None
+    assert track.last_alive_answered_at is not None
+    return [
+        Observation(
+            subject,
+            track.first_alive_at,
+            track.first_alive_answered_at,
+            ALIVE,
+            last_asked_at=track.last_alive_at,
+            last_answered_at=track.last_alive_answered_at,
+            looks=track.alive_looks,
+        )
+    ]
+
+
+def _count(track: Track, observation: Observation) -> None:
+    kind = observation.signal.kind
+    if kind is Kind.ERROR:
+        track.failures += 1
+        return
+    track.failures = 0
+    if kind is Kind.ALIVE:
+        track.absent = False
+        track.gone_looks = 0
+        track.alive_looks += observation.looks
+        if track.first_alive_at is None or observation.asked_at < track.first_alive_at:
+            track.first_alive_at = observation.asked_at
+            track.first_alive_answered_at = observation.answered_at
+        if track.last_alive_at is None or observation.last_asked_at > track.last_alive_at:
+            track.last_alive_at = observation.last_asked_at
+            track.last_alive_answered_at = observation.last_answered_at
+    elif kind in (Kind.GONE, Kind.MOVED):
+        track.gone_looks += observation.looks
+
+
+def decide(row: Row, case: Sequence[Observation], account: Verdict | None) -> Verdict | None:
+    """The verdict on `row`, None while every definite answer was "alive". Sets the row's state."""
+    if not case:
+        if row.track.alive_looks:
+            row.track.state = State.ALIVE
+        return None
+    claimed = row.post.published_at if isinstance(row, PostRow) else None
+    verdict = judge(row.subject, case, account=account, claimed_at=claimed)
+    row.track.state = verdict.state
+    return verdict
+
+
+def is_news(verdict: Verdict, before: Verdict | None) -> bool:
+    """Whether `verdict` says anything that `before` did not, apart from resting on more looks."""
+    return before is None or replace(verdict, looks=0) != replace(before, looks=0)
+
+
+def next_date(
+    row: Row,
+    verdict: Verdict | None,
+    now: Micros,
+    schedule: Schedule,
+    discover_every: Micros,
+    chance: random.Random,
+) -> Micros:
+    """When to ask about `row` again after a look that ended at `now`."""
+    track = row.track
+    if isinstance(row, AccountRow):
+        regular = discover_every
+    elif track.state in (State.GONE, State.MOVED):
+        regular = RETURN_CHECK
+    else:
+        born = row.post.published_at or row.post.first_seen_at
+        regular = schedule.interval(born, now)
+    if track.failures:
+        first, longest = BACKOFF_S
+        wait_s = min(longest, first * 2.0 ** min(track.failures - 1, 10))
+        regular = min(regular, int(wait_s * SECOND))
+    elif verdict is not None:
+        needed_s = next_look_s(verdict, track.gone_looks)
+        if needed_s is not None:
+            return now + int(needed_s * SECOND)  # a second look is not jittered below its gap
+    # Jitter keeps posts that were found together from being asked together for ever.
+    return now + int(regular * chance.uniform(0.95, 1.05))

@@ -1,0 +1,156 @@
+"""What is wrong with an observatory or its sources, and what to do about it.
+
+In: a folder. Out: findings, worst first; none means that nothing wrong was found, not that nothing
+is. It reads only, and works beside a running watch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from vanished.archive.observatory import Observatory
+from vanished.archive.rows import AccountRow, host_of
+from vanished.clock import SystemClock, span
+from vanished.errors import VanishedError
+from vanished.model import HOUR, SECOND, Micros
+from vanished.sources.registry import source
+
+SCARCE_BYTES = 512 * 1024 * 1024
+LATE: Micros = HOUR
+MOSTLY_FAILED = 0.5
+ENOUGH_LOOKS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, where, and the next step."""
+
+    what: str
+    where: str
+    do: str
+
+    def facts(self) -> dict[str, str]:
+        return {"what": self.what, "where": self.where, "do": self.do}
+
+    def text(self) -> str:
+        return f"{self.where}: {self.what}. {self.do[0].upper()}{self.do[1:]}."
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Every finding about the observatory in `folder`; raises only if there is none to examine."""
+    with Observatory.open(folder) as observatory:
+        return [
+            *_damages(observatory),
+            *_looks(observatory),
+            *_disk(folder),
+            *_accounts(observatory),
+            *_hosts(observatory),
+        ]
+
+
+def _damages(observatory: Observatory) -> Iterator[Finding]:
+    for damage in observatory.journal.verify():
+        yield Finding(
+            f"the segment {damage.what}", str(damage.path), "restore this file from a copy"
+        )
+    if fault := observatory.integrity():
+        yield Finding(
+            f"the database is damaged: {fault}",
+            str(observatory.folder / "present.sqlite"),
+            "restore it from a copy",
+        )
+
+
+def _looks(observatory: Observatory) -> Iterator[Finding]:
+    """The invariant of the folder: looks kept are looks acknowledged."""
+    before = observatory.acknowledged_looks()
+    try:
+        with observatory.past() as con:
+            kept = con.execute("select coalesce(sum(looks), 0)::bigint from observations")
+            found = kept.fetchall()[0][0]
+    except (duckdb.Error, VanishedError) as error:
+        sentence = str(error).partition("\n")[0].rstrip(".")
+        yield Finding(sentence, str(observatory.folder), "restore the journal from a copy")
+        return
+    acknowledged = observatory.acknowledged_looks()
+    if not before <= found <= acknowledged:  # a running watch may add between the readings
+        yield Finding(
+            f"{acknowledged} looks were acknowledged, {found} are kept",
+            str(observatory.folder),
+            "restore the folder as a whole from one copy; parts of two copies seem mixed",
+        )
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free
+    if free < SCARCE_BYTES:
+        yield Finding(
+            f"only {free // 2**20} MiB are free", str(folder), "make room before the disk is full"
+        )
+
+
+def _accounts(observatory: Observatory) -> Iterator[Finding]:
+    rows = observatory.account_rows()
+    if not rows:
+        yield Finding(
+            "nothing is watched", str(observatory.folder), "add an account with vanished add"
+        )
+    now = SystemClock().now()
+    for platform in sorted({row.account.platform for row in rows}):
+        yield from _source(observatory, platform)
+    for row in rows:
+        yield from _account(row, now)
+
+
+def _source(observatory: Observatory, platform: str) -> Iterator[Finding]:
+    try:
+        source(platform, observatory.naming, observatory.settings)
+    except VanishedError as error:
+        yield Finding(str(error).rstrip("."), f"source {platform}", "correct observatory.toml")
+
+
+def _account(row: AccountRow, now: Micros) -> Iterator[Finding]:
+    track = row.track
+    where = f"{row.account.platform} account {row.subject}"
+    host = host_of(row.account.url)
+    if not track.last_asked_at:
+        yield Finding("it was never asked", where, "start vanished watch")
+    elif track.failures >= 3:
+        yield Finding(
+            f"the last {track.failures} looks failed",
+            where,
+            f"see whether {host} is reachable from here and wants a login; until then its posts"
+            " are unknown, not lost",
+        )
+    elif now - track.due > LATE:
+        late = span((now - track.due) / SECOND)
+        yield Finding(f"its list is {late} overdue", where, "start vanished watch")
+
+
+def _hosts(observatory: Observatory) -> Iterator[Finding]:
+    """Platforms where most of the last day's looks failed."""
+    query = """
+        select coalesce(p.platform, a.platform) as platform, sum(looks)::bigint,
+               coalesce(sum(looks) filter (kind = 'error'), 0)::bigint,
+               mode(fault) filter (kind = 'error')
+        from observations o
+        left join posts p on p.key = o.subject left join accounts a on a.key = o.subject
+        where o.last_asked_at > (select max(last_asked_at) from observations) - 86400000000
+        group by 1 order by 1"""
+    try:
+        with observatory.past() as con:
+            found = con.execute(query).fetchall()
+    except (duckdb.Error, VanishedError):
+        return  # already told by _looks
+    for platform, looks, failed, fault in found:
+        if looks >= ENOUGH_LOOKS and failed / looks > MOSTLY_FAILED:
+            yield Finding(
+                f"{failed} of the last day's {looks} looks failed, most often by {fault}",
+                f"platform {platform}",
+                "look at the platform yourself, and lower hosts.per_second if it limits rates",
+            )

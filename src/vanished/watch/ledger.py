@@ -1,0 +1,238 @@
+"""Enter answers into the present: who was seen, what changed, what the judge says of it.
+
+In: what sources brought back, in order of arrival. Out: one commit of the archive, and the posts
+whose dates changed. Asks nobody and decides nothing about dates or causes itself: `absorb` keeps
+the books of one subject, the judge judges.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from vanished.archive.columns import Judgement, Wording
+from vanished.archive.observatory import Observatory
+from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Row, Track
+from vanished.model import (
+    ABSENT,
+    Discovery,
+    Micros,
+    Observation,
+    Sighting,
+    State,
+    Verdict,
+    Version,
+    Via,
+)
+from vanished.watch.absorb import absorb, decide, is_news, next_date
+from vanished.watch.schedule import NEVER, Schedule
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the progress line and `--json` show; all since the start of this watch."""
+
+    started_at: Micros = 0
+    looks: int = 0
+    failed: int = 0
+    lists: int = 0
+    posts_found: int = 0
+    losses: int = 0
+    returned: int = 0
+    backlog: int = 0
+    next_due: Micros = NEVER
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth telling: `kind` is commit, verdict, source-error or stopped."""
+
+    kind: str
+    at: Micros
+    facts: Mapping[str, object]
+
+
+@dataclass
+class Ledger:
+    """Collects one commit at a time. `held` are the posts under way, by row number."""
+
+    observatory: Observatory
+    schedule: Schedule
+    discover_every: Micros
+    chance: random.Random
+    progress: Progress
+    tell: Callable[[Event], None]
+    held: Mapping[int, PostRow] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._account_verdicts = self.observatory.account_verdicts()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._entry = Entry()
+        self._rows: dict[str, PostRow] = {}  # posts of this commit, by key
+        self._cases: dict[str, Sequence[Observation]] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._lost_accounts: list[AccountRow] = []
+        self._events: list[Event] = []
+
+    # -- a post -----------------------------------------------------------------------------
+
+    def look(
+        self, row: PostRow, observation: Observation, version: Version | None, now: Micros
+    ) -> None:
+        """Enter one look at a post and date the next."""
+        self._rows[row.subject] = row
+        if version is not None and version.hash != row.post.version:
+            self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
+        verdict = self._enter(row, observation, now)
+        row.track.due = next_date(
+            row, verdict, now, self.schedule, self.discover_every, self.chance
+        )
+
+    def _enter(self, row: Row, observation: Observation, now: Micros) -> Verdict | None:
+        change = absorb(row, observation, self._case(row))
+        if not change.extends:
+            row.track.run = self.observatory.next_run()
+        self._entry.changes.append(replace(change, run=row.track.run or 0))
+        self.progress.looks += observation.looks
+        self.progress.failed += observation.looks if row.track.failures else 0
+        if change.case is not None:
+            self._cases[row.subject] = change.case
+        return self._judge(row, now)
+
+    def _case(self, row: Row) -> Sequence[Observation]:
+        if row.subject in self._cases:
+            return self._cases[row.subject]
+        return self.observatory.case(row.subject) if row.track.has_case else ()
+
+    def _judge(self, row: Row, now: Micros) -> Verdict | None:
+        """Judge `row` on its case; note the verdict if it is news."""
+        case = self._case(row)
+        account = self._account_verdicts.get(row.account_id) if isinstance(row, PostRow) else None
+        state = row.track.state
+        verdict = decide(row, case, account)
+        if verdict is None:
+            return None
+        before = self._verdicts.get(row.subject) or self.observatory.verdict(row.subject)
+        if is_news(verdict, before):
+            self._verdicts[row.subject] = verdict
+            self._entry.verdicts[row.subject] = Judgement(now, verdict)
+            self._notice(row, state, verdict, now)
+        return verdict
+
+    def _notice(self, row: Row, state: State, verdict: Verdict, now: Micros) -> None:
+        if verdict.state is state:
+            return
+        if isinstance(row, PostRow):
+            self.progress.losses += verdict.state is State.GONE
+            self.progress.returned += verdict.state is State.RETURNED
+        facts = {
+            "subject": row.subject,
+            "noun": "post" if isinstance(row, PostRow) else "account",
+            "state": verdict.state.value,
+            "causes": sorted(verdict.causes),
+            "confidence": verdict.confidence.value,
+        }
+        self._events.append(Event("verdict", now, facts))
+
+    # -- an account -------------------------------------------------------------------------
+
+    def discovery(self, row: AccountRow, discovery: Discovery, now: Micros) -> None:
+        """Enter one reading of an account's list."""
+        self.progress.lists += 1
+        row.cursor = discovery.cursor or row.cursor
+        state = row.track.state
+        verdict = self._enter(row, discovery.observation, now)
+        row.track.due = next_date(
+            row, verdict, now, self.schedule, self.discover_every, self.chance
+        )
+        if verdict is not None:
+            self._account_verdicts[row.id] = verdict
+            if verdict.state is not state and verdict.state in (State.SUSPECTED, State.GONE):
+                self._lost_accounts.append(row)
+        self._sightings(row, discovery, now)
+
+    def _sightings(self, account: AccountRow, discovery: Discovery, now: Micros) -> None:
+        known = self._known([sighting.post.key for sighting in discovery.sightings])
+        for sighting in discovery.sightings:
+            row = known.get(sighting.post.key)
+            if row is None:
+                row = known[sighting.post.key] = self._meet(account, sighting, discovery, now)
+            if sighting.observation is not None:
+                self.look(row, sighting.observation, sighting.version, now)
+        if discovery.complete_since is not None:
+            listed = {sighting.post.key for sighting in discovery.sightings}
+            self._absent(account, discovery.complete_since, listed, discovery.observation, now)
+
+    def _known(self, keys: Sequence[str]) -> dict[str, PostRow]:
+        """Rows of the posts that we know, each as the one object that this commit works on."""
+        rows = self.observatory.post_rows_by_key([key for key in keys if key not in self._rows])
+        found = {key: self._the(row) for key, row in rows.items()}
+        return found | {key: self._rows[key] for key in keys if key in self._rows}
+
+    def _the(self, row: PostRow) -> PostRow:
+        return self._rows.get(row.subject) or self.held.get(row.id) or row
+
+    def _meet(
+        self, account: AccountRow, sighting: Sighting, discovery: Discovery, now: Micros
+    ) -> PostRow:
+        """A post seen for the first time; it is asked for directly at once."""
+        seen = discovery.observation.answered_at
+        post = replace(sighting.post, account=account.subject, first_seen_at=seen, version="")
+        row = PostRow(self.observatory.next_post_id(), post, account.id, Track(due=now))
+        self._entry.new_posts.append(row)
+        self._rows[row.subject] = row
+        self.progress.posts_found += 1
+        return row
+
+    def _absent(
+        self,
+        account: AccountRow,
+        since: Micros,
+        listed: set[str],
+        reading: Observation,
+        now: Micros,
+    ) -> None:
+        """Posts that the list should hold and lacks: note it, ask for them directly, once."""
+        for stored in self.observatory.live_rows(account.id, since):
+            row = self._the(stored)
+            if row.subject in listed or row.track.absent or row.track.has_case:
+                continue
+            observation = Observation(
+                row.subject, reading.asked_at, reading.answered_at, ABSENT, Via.TIMELINE,
+                reading.vantage,
+            )  # fmt: skip
+            self._rows[row.subject] = row
+            self._enter(row, observation, now)
+            row.track.absent = True
+            row.track.due = now
+
+    # -- the commit -------------------------------------------------------------------------
+
+    def commit(self, now: Micros) -> list[PostRow]:
+        """Keep everything entered since the last commit; the posts whose dates changed."""
+        for account in self._lost_accounts:
+            self._follow(account, now)
+        entry = self._entry
+        touched = list(self._rows.values())
+        seq = self.observatory.commit(entry, now)
+        events = self._events
+        self._clear()
+        self.tell(Event("commit", now, {"seq": seq, "looks": self.progress.looks}))
+        for event in events:
+            self.tell(event)
+        return touched
+
+    def _follow(self, account: AccountRow, now: Micros) -> None:
+        """An account seems lost: ask its live posts now, and judge the lost ones again."""
+        for stored in self.observatory.live_rows(account.id, None):
+            row = self._the(stored)
+            self._rows[row.subject] = row
+            if row.track.has_case:
+                self._judge(row, now)
+            if row.track.state not in (State.GONE, State.MOVED):
+                row.track.due = now
+            self._entry.changes.append(Change(row))

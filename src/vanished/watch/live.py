@@ -1,0 +1,174 @@
+"""`vanished watch` on a folder: build the parts, show progress, stop cleanly on Ctrl-C.
+
+In: a folder. Out: facts in it, a progress line on standard error, and with `--json` one line an
+event on standard output. An event `commit` is an acknowledgement: what it counts survives a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from vanished.archive.observatory import Observatory
+from vanished.archive.settings import Settings
+from vanished.clock import Clock, SystemClock, span
+from vanished.errors import ConfigError, UsageError
+from vanished.model import SECOND, Micros, at
+from vanished.net.door import Door, DoorSettings
+from vanished.net.politeness import Politeness
+from vanished.sources import Source
+from vanished.sources.registry import sources
+from vanished.watch.ledger import Event, Progress
+from vanished.watch.loop import Watch
+from vanished.watch.schedule import NEVER, AgeBuckets
+
+REFRESH_S = 0.5
+
+
+def progress_line(progress: Progress, now: Micros) -> str:
+    """Rate, backlog, next due, losses so far: one line."""
+    seconds = max((now - progress.started_at) / SECOND, 1e-9)
+    due = "nothing due"
+    if progress.next_due != NEVER:
+        due = f"next in {span(max(0.0, (progress.next_due - now) / SECOND))}"
+    return (
+        f"{at(now):%Y-%m-%d %H:%M:%S} · {progress.looks} looks ({progress.looks / seconds:.1f}/s,"
+        f" {progress.failed} failed) · {progress.posts_found} new posts · backlog"
+        f" {progress.backlog}, {due} · {progress.losses} lost, {progress.returned} returned"
+    )
+
+
+def proxies_of(settings: Settings) -> dict[str, str]:
+    """Proxy by platform; a proxy with a password is named by an environment variable."""
+    found: dict[str, str] = {}
+    for platform, table in settings.sources.items():
+        variable = table.get("proxy_env")
+        if isinstance(variable, str):
+            if variable not in os.environ:
+                raise ConfigError(
+                    f"[sources.{platform}] proxy_env names {variable}, which is not set; set it"
+                    " or remove the key."
+                )
+            found[platform] = os.environ[variable]
+        elif isinstance(table.get("proxy"), str):
+            found[platform] = str(table["proxy"])
+    return found
+
+
+def build_watch(
+    observatory: Observatory,
+    chosen: Mapping[str, Source],
+    door: Door,
+    clock: Clock,
+    tell: Callable[[Event], None],
+) -> Watch:
+    """A watch with the settings of the observatory's folder."""
+    settings = observatory.settings
+    return Watch(
+        observatory,
+        chosen,
+        door,
+        door.politeness,
+        clock,
+        AgeBuckets(settings.watch.look_every_s),
+        concurrency=settings.watch.concurrency,
+        discover_every=int(settings.watch.discover_every_s * SECOND),
+        commit_every=int(settings.watch.commit_every_s * SECOND),
+        proxies=proxies_of(settings),
+        tell=tell,
+    )
+
+
+def open_door(settings: Settings, clock: Clock) -> Door:
+    """The fetcher with the folder's limits and budgets."""
+    net = settings.net
+    return Door(
+        DoorSettings(
+            timeout_s=net.timeout_s,
+            max_bytes=net.max_bytes,
+            max_redirects=net.max_redirects,
+            allow_networks=net.allow_networks,
+            vantage=net.vantage,
+        ),
+        clock,
+        Politeness(
+            settings.hosts.per_second,
+            per_host=settings.hosts.per_host,
+            burst_s=settings.hosts.burst_s,
+        ),
+    )
+
+
+def watch_folder(folder: Path, *, for_s: float | None, as_json: bool, console: Console) -> Progress:
+    """Watch the observatory in `folder` until Ctrl-C or for `for_s` seconds."""
+    with Observatory.open(folder, write=True) as observatory:
+        accounts = observatory.account_rows()
+        if not accounts:
+            raise UsageError(
+                "This observatory watches nothing yet; add something first, such as:"
+                " vanished add feed https://example.org/feed.xml"
+            )
+        chosen = sources(
+            {row.account.platform for row in accounts}, observatory.naming, observatory.settings
+        )
+        return asyncio.run(_watch(observatory, chosen, for_s, as_json, console))
+
+
+async def _watch(
+    observatory: Observatory,
+    chosen: Mapping[str, Source],
+    for_s: float | None,
+    as_json: bool,
+    console: Console,
+) -> Progress:
+    clock = SystemClock()
+
+    def tell(event: Event) -> None:
+        if as_json:
+            line = {"event": event.kind, "at": at(event.at).isoformat(), **event.facts}
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        elif event.kind == "source-error":
+            console.print(f"source error: {dict(event.facts)}", style="red", markup=False)
+
+    async with open_door(observatory.settings, clock) as door:
+        watch = build_watch(observatory, chosen, door, clock, tell)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, watch.stop)
+        until = None if for_s is None else clock.now() + int(for_s * SECOND)
+        with shown(console, watch, clock):
+            progress = await watch.run(until)
+    console.print(progress_line(progress, clock.now()))
+    return progress
+
+
+@contextlib.contextmanager
+def shown(console: Console, watch: Watch, clock: Clock) -> Iterator[None]:
+    """Keep a progress line on a terminal; nothing where standard error is no terminal."""
+    if not console.is_terminal:
+        yield
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        async def refresh() -> None:
+            while True:
+                watch.measure()
+                live.update(Text(progress_line(watch.progress, clock.now())), refresh=True)
+                await asyncio.sleep(REFRESH_S)
+
+        task = asyncio.ensure_future(refresh())
+        try:
+            yield
+        finally:
+            task.cancel()

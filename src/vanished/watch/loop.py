@@ -1,0 +1,273 @@
+"""The main job: drive sources, archive and judge until told to stop.
+
+One task runs the loop and is the only writer; each look is a task of its own that asks and reads.
+An answer counts once `Observatory.commit` returned: a crash before that repeats the look, and a
+crash after it repeats nothing. Nothing here knows a platform, a notice or a rule of the judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vanished.archive.observatory import Observatory
+from vanished.archive.rows import AccountRow, PostRow, host_of
+from vanished.clock import Clock
+from vanished.model import (
+    SECOND,
+    Discovery,
+    Fault,
+    Look,
+    Micros,
+    Observation,
+    Via,
+    failed,
+)
+from vanished.net.door import Door
+from vanished.net.politeness import Politeness
+from vanished.sources import Source
+from vanished.watch.ledger import Event, Ledger, Progress
+from vanished.watch.schedule import Schedule
+
+MOST_AT_ONCE = 500  # looks a commit holds at most: bounds what a crash has to ask again
+
+
+@dataclass(slots=True)
+class _Answered:
+    """What a task brings back; the loop enters it into the present."""
+
+    account: AccountRow | None = None
+    discovery: Discovery | None = None
+    posts: Sequence[PostRow] = ()
+    looks: Sequence[Look] = ()
+
+
+@dataclass
+class Watch:
+    """One watch over one observatory. `run` may be called once."""
+
+    observatory: Observatory
+    sources: Mapping[str, Source]
+    door: Door
+    politeness: Politeness
+    clock: Clock
+    schedule: Schedule
+    concurrency: int = 64
+    discover_every: Micros = 300 * SECOND
+    commit_every: Micros = SECOND // 2
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    tell: Callable[[Event], None] = lambda event: None
+
+    def __post_init__(self) -> None:
+        self.progress = Progress()
+        self._ledger = Ledger(
+            self.observatory,
+            self.schedule,
+            self.discover_every,
+            random.Random(self.seed),  # noqa: S311  jitter, not a secret
+            self.progress,
+            self.tell,
+        )
+        self._wake = asyncio.Event()
+        self._stop = False
+        self._answered: list[_Answered] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hosts: dict[str, int] = {}
+        self._names: list[str] = []
+        self._held: dict[int, PostRow] = {}  # posts under way, by row number
+        self._accounts: dict[int, AccountRow] = {}
+        self._reading: set[int] = set()  # accounts whose list is being read
+        self._last_commit: Micros = 0
+
+    def stop(self) -> None:
+        """Ask the loop to end after what is under way; safe from a signal handler."""
+        self._stop = True
+        self._wake.set()
+
+    def measure(self) -> None:
+        """Bring backlog, next date and requests under way into `progress`."""
+        now = self.clock.now()
+        dates = [row.track.due for row in self._accounts.values()]
+        self.progress.backlog = self.schedule.backlog(now)
+        self.progress.next_due = min([self.schedule.next_due(now), *dates])
+        self.progress.in_flight = len(self._tasks)
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    async def run(self, until: Micros | None = None) -> Progress:
+        """Watch until `stop()` or the clock reaches `until`."""
+        self._begin()
+        try:
+            while not self._stop and (until is None or self.clock.now() < until):
+                now = self.clock.now()
+                if self._answered and self._must_commit(now):
+                    self._commit(now)
+                self._dispatch(self.clock.now())
+                await self._rest(until)
+        finally:
+            await self._end()
+        return self.progress
+
+    def _begin(self) -> None:
+        now = self.clock.now()
+        self.progress.started_at = self._last_commit = now
+        self.observatory.begin_session(now)
+        for row in self.observatory.account_rows():
+            self._accounts[row.id] = row
+        self._ledger.held = self._held
+        ids, hosts, due = self.observatory.schedule_columns(self._host)
+        self.schedule.put_all(ids, hosts, due)
+
+    def _host(self, name: str) -> int:
+        number = self._hosts.get(name)
+        if number is None:
+            number = self._hosts[name] = len(self._names)
+            self._names.append(name)
+        return number
+
+    def _room(self, host: int) -> int:
+        return self.politeness.room(self._names[host], self.clock.now())
+
+    def _must_commit(self, now: Micros) -> bool:
+        return (
+            len(self._answered) >= MOST_AT_ONCE
+            or now - self._last_commit >= self.commit_every
+            or not self._tasks
+        )
+
+    async def _rest(self, until: Micros | None) -> None:
+        """Wait for an answer or for the next date, whichever is first."""
+        self._wake.clear()
+        if self._stop:
+            return
+        now = self.clock.now()
+        free = len(self._tasks) < self.concurrency
+        dates = [until] if until is not None else []
+        if self._answered:
+            dates.append(max(self._last_commit + self.commit_every, now))
+            if len(self._answered) >= MOST_AT_ONCE or not self._tasks:
+                return
+        if free:
+            dates.append(self.schedule.next_due(now))
+            dates += [
+                self.politeness.ready_at(self._names[h], now) for h in self.schedule.waiting()
+            ]
+            dates += [self._account_date(row, now) for row in self._idle_accounts()]
+        await self.clock.wait(self._wake, min(dates, default=now + SECOND), busy=bool(self._tasks))
+
+    def _idle_accounts(self) -> list[AccountRow]:
+        return [row for row in self._accounts.values() if row.id not in self._reading]
+
+    def _account_date(self, row: AccountRow, now: Micros) -> Micros:
+        return max(row.track.due, self.politeness.ready_at(host_of(row.account.url), now))
+
+    # -- asking -----------------------------------------------------------------------------
+
+    def _dispatch(self, now: Micros) -> None:
+        """Start what is due, as far as budgets and concurrency allow. Lists go first."""
+        for row in self._idle_accounts():
+            if row.track.due > now or len(self._tasks) >= self.concurrency:
+                continue
+            host = host_of(row.account.url)
+            source = self.sources.get(row.account.platform)
+            if source is not None and self.politeness.room(host, now) >= 1:
+                self.politeness.spend(host, now)
+                self._reading.add(row.id)
+                self._start(self._discover(source, row))
+        free = self.concurrency - len(self._tasks)
+        if free <= 0:
+            return
+        taken = self.schedule.take(now, self._room, free)
+        if taken:
+            self._ask(self.observatory.post_rows(taken), now)
+
+    def _ask(self, rows: Sequence[PostRow], now: Micros) -> None:
+        """Start looks at `rows`, as many posts to a request as the source's endpoint serves."""
+        groups: dict[tuple[str, str], list[PostRow]] = {}
+        for row in rows:
+            self._held[row.id] = row
+            groups.setdefault((row.post.platform, host_of(row.post.url)), []).append(row)
+        for (platform, host), group in groups.items():
+            source = self.sources.get(platform)
+            if source is None:  # its source was taken out of this run; the post keeps its date
+                for row in group:
+                    self._held.pop(row.id, None)
+                continue
+            for start in range(0, len(group), source.batch):
+                self.politeness.spend(host, now)
+                self._start(self._look(source, group[start : start + source.batch]))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+
+    async def _discover(self, source: Source, row: AccountRow) -> None:
+        account = row.account
+        fetch = self.door.fetcher(prepaid=1, proxy=self.proxies.get(account.platform))
+        asked = self.clock.now()
+        try:
+            discovery = await source.discover(account, row.cursor, fetch)
+        except Exception as error:  # a source's fault must not end the watch, nor prove anything
+            self._source_error(account.platform, account.key, error)
+            discovery = Discovery(self._broken(account.key, asked, Via.TIMELINE), cursor=row.cursor)
+        self._answered.append(_Answered(account=row, discovery=discovery))
+
+    async def _look(self, source: Source, rows: Sequence[PostRow]) -> None:
+        fetch = self.door.fetcher(prepaid=1, proxy=self.proxies.get(source.platform))
+        asked = self.clock.now()
+        try:
+            looks = await source.look([row.post for row in rows], fetch)
+            if len(looks) != len(rows):
+                raise RuntimeError(f"{len(looks)} answers for {len(rows)} posts")
+        except Exception as error:
+            self._source_error(source.platform, rows[0].post.key, error)
+            looks = [Look(self._broken(row.post.key, asked, Via.DIRECT)) for row in rows]
+        self._answered.append(_Answered(posts=rows, looks=looks))
+
+    def _broken(self, subject: str, asked: Micros, via: Via) -> Observation:
+        signal = failed(Fault.UNREADABLE, words="the source could not read the answer")
+        return Observation(subject, asked, max(asked, self.clock.now()), signal, via)
+
+    def _source_error(self, platform: str, subject: str, error: Exception) -> None:
+        facts = {
+            "platform": platform,
+            "subject": subject,
+            "error": f"{type(error).__name__}: {error}",
+        }
+        self.tell(Event("source-error", self.clock.now(), facts))
+
+    # -- keeping ----------------------------------------------------------------------------
+
+    def _commit(self, now: Micros) -> None:
+        """Enter every answer into the present, in one transaction, then put the dates back."""
+        answered, self._answered = self._answered, []
+        for answer in answered:
+            if answer.account is not None and answer.discovery is not None:
+                self._reading.discard(answer.account.id)
+                self._ledger.discovery(answer.account, answer.discovery, now)
+            for row, look in zip(answer.posts, answer.looks, strict=True):
+                self._held.pop(row.id, None)
+                self._ledger.look(row, look.observation, look.version, now)
+        for row in self._ledger.commit(now):
+            if row.id not in self._held:
+                self.schedule.put(row.id, self._host(host_of(row.post.url)), row.track.due)
+        self._last_commit = self.clock.now()
+
+    async def _end(self) -> None:
+        """Let what is under way finish (bounded by the fetcher's timeout), keep it, say so."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.door.settings.timeout_s + 1)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._answered:
+            self._commit(self.clock.now())
+        self.observatory.end_session(self.clock.now())
+        self.tell(Event("stopped", self.clock.now(), {"looks": self.progress.looks}))

@@ -1,0 +1,129 @@
+"""When to ask about which post: the first schedule, by age alone.
+
+Flat columns indexed by the post's row number; nothing else is state, so one scan of the present
+rebuilds it. No clock is read and no I/O done: `now` is an argument. The seam is small on purpose,
+so that a schedule that knows hazards and prices can take its place without the loop's noticing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vanished.model import SECOND, Micros
+
+NEVER: Micros = int(np.iinfo(np.int64).max)
+RESCAN: Micros = SECOND  # a full scan costs a millisecond at a million posts: once a second will do
+
+
+class Schedule(Protocol):
+    """What the loop asks of a schedule. `post` is a row number, `host` the budget it spends."""
+
+    def put(self, post: int, host: int, due: Micros) -> None:
+        """Ask about `post` at `due`; replaces an earlier date."""
+        ...
+
+    def put_all(
+        self, posts: npt.NDArray[np.int64], hosts: npt.NDArray[np.int32], due: npt.NDArray[np.int64]
+    ) -> None:
+        """The same for whole columns, at the start."""
+        ...
+
+    def take(self, now: Micros, room: Callable[[int], int], most: int) -> list[int]:
+        """At most `most` posts due by `now` for which their host has room; they are then out."""
+        ...
+
+    def next_due(self, now: Micros) -> Micros:
+        """The earliest date after `now`, NEVER if there is none."""
+        ...
+
+    def waiting(self) -> list[int]:
+        """The hosts for which due posts were found and not taken."""
+        ...
+
+    def backlog(self, now: Micros) -> int:
+        """How many posts are due by `now` and not yet taken."""
+        ...
+
+    def interval(self, born: Micros, now: Micros) -> Micros:
+        """How long to wait after a look at `now` that proved a post born at `born` alive."""
+        ...
+
+
+class AgeBuckets:
+    """Posts younger than `steps[i][0]` seconds are asked every `steps[i][1]` seconds.
+
+    Older ones than the last step: every `tail_s`. Within a host the longest overdue goes first.
+    """
+
+    def __init__(self, steps: Sequence[tuple[float, float]], tail_s: float = 7 * 86400.0) -> None:
+        self._ages = np.array([age * SECOND for age, _ in steps], dtype=np.int64)
+        self._every = np.array([e * SECOND for _, e in steps] + [tail_s * SECOND], dtype=np.int64)
+        self._due = np.full(1024, NEVER, dtype=np.int64)
+        self._host = np.zeros(1024, dtype=np.int32)
+        self._ready: dict[int, deque[int]] = {}
+        self._ready_until: Micros = -1  # every post due by then stands in _ready
+
+    def interval(self, born: Micros, now: Micros) -> Micros:
+        return int(self._every[np.searchsorted(self._ages, max(0, now - born), side="right")])
+
+    def _grow(self, size: int) -> None:
+        have = len(self._due)
+        if size > have:
+            grown = max(size, have + have // 2)
+            self._due = np.concatenate([self._due, np.full(grown - have, NEVER, dtype=np.int64)])
+            self._host = np.concatenate([self._host, np.zeros(grown - have, dtype=np.int32)])
+
+    def put(self, post: int, host: int, due: Micros) -> None:
+        self._grow(post + 1)
+        self._due[post] = due
+        self._host[post] = host
+        if due <= self._ready_until:
+            self._ready.setdefault(host, deque()).append(post)
+
+    def put_all(
+        self, posts: npt.NDArray[np.int64], hosts: npt.NDArray[np.int32], due: npt.NDArray[np.int64]
+    ) -> None:
+        if len(posts):
+            self._grow(int(posts.max()) + 1)
+            self._due[posts] = due
+            self._host[posts] = hosts
+        self._ready.clear()
+        self._ready_until = -1
+
+    def _scan(self, now: Micros) -> None:
+        """Collect what is due by `now`, longest overdue first."""
+        self._ready.clear()
+        due = np.flatnonzero(self._due <= now)
+        for post in due[np.argsort(self._due[due], kind="stable")].tolist():
+            self._ready.setdefault(int(self._host[post]), deque()).append(post)
+        self._ready_until = now
+
+    def take(self, now: Micros, room: Callable[[int], int], most: int) -> list[int]:
+        empty = not any(self._ready.values())
+        if now > self._ready_until and (empty or now - self._ready_until >= RESCAN):
+            self._scan(now)
+        taken: list[int] = []
+        for host, waiting in self._ready.items():
+            left = min(room(host), most - len(taken)) if waiting else 0
+            while left > 0 and waiting:
+                post = waiting.popleft()
+                if self._due[post] <= now and self._host[post] == host:  # else: moved since
+                    self._due[post] = NEVER
+                    taken.append(post)
+                    left -= 1
+        return taken
+
+    def next_due(self, now: Micros) -> Micros:
+        later = self._due[self._due > now]
+        return int(later.min()) if len(later) else NEVER
+
+    def waiting(self) -> list[int]:
+        return [host for host, posts in self._ready.items() if posts]
+
+    def backlog(self, now: Micros) -> int:
+        return int(np.count_nonzero(self._due <= now))

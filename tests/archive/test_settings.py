@@ -1,0 +1,63 @@
+"""observatory.toml: a mistake is named with its line, and nothing is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vanished.archive.settings import TEMPLATE, Settings, parse
+from vanished.errors import ConfigError
+
+FILE = Path("observatory.toml")
+HEAD = '[observatory]\nid = "abcdef0123456789"\n'
+
+
+def test_the_template_states_the_defaults() -> None:
+    """The comments promise that a key left out has the value shown."""
+    assert parse(TEMPLATE.format(id="abcdef0123456789"), FILE) == Settings("abcdef0123456789")
+    assert parse(HEAD, FILE) == Settings("abcdef0123456789")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "part"),
+    [
+        ("[watch]\nconcurency = 3\n", 4, "did you mean 'concurrency'"),
+        ("[watch]\nconcurrency = 0\n", 4, "at least 1"),
+        ("[watch]\nlook_every_s = [[3600, 300], [60, 5]]\n", 4, "rising ages"),
+        ("[hosts]\nper_second = -1\n", 4, "per_second is -1"),
+        ('[hosts.per_host]\n"a.example" = "fast"\n', 4, "a.example is 'fast'"),
+        ('[net]\nallow_networks = ["loopback"]\n', 4, "127.0.0.0/8"),
+        ("[sources.myspace]\n", 3, "has no key 'myspace'"),
+        ("[sources.matrix]\njoin = 1\n", 4, "must be true or false"),
+        ("[journal]\nflush_rows = true\n", 4, "flush_rows is True"),
+        ("[hosts\n", 3, "not valid TOML"),
+        ("[watching]\n", 3, "did you mean 'watch'"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(text: str, line: int, part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(HEAD + text, FILE)
+    assert str(caught.value).startswith(f"observatory.toml:{line}: ")
+    assert part in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_folder_without_identity_is_refused() -> None:
+    """Without it the pseudonyms' key cannot be found, and every author would get a new name."""
+    with pytest.raises(ConfigError, match="id is missing"):
+        parse("[observatory]\n", FILE)
+
+
+def test_values_are_read() -> None:
+    settings = parse(
+        HEAD
+        + "[watch]\nlook_every_s = [[60, 5]]\n[net]\nmax_redirects = 0\nallow_networks ="
+        + ' ["127.0.0.0/8"]\n[hosts.per_host]\n"a.example" = 0.5\n[sources.feed]\nproxy_env = "P"\n',
+        FILE,
+    )
+    assert settings.watch.look_every_s == ((60.0, 5.0),)
+    assert settings.net.max_redirects == 0
+    assert settings.net.allow_networks == ("127.0.0.0/8",)
+    assert settings.hosts.per_host == {"a.example": 0.5}
+    assert settings.sources["feed"] == {"proxy_env": "P"}
