@@ -1,8 +1,8 @@
-"""The tables of the journal: their columns, and the codecs between nouns and columns.
+"""The tables of the journal: their columns, and the way of each noun to a row and back.
 
-In: nouns of `model` (and the few facts below that only the past has). Out: `Columns`, one numpy
-array a column, which DuckDB reads as they are, and back. Each table is stated once, here; the
-types of DuckDB and Parquet follow from it. Nothing is read or written.
+In: nouns of `model` (and the few facts below that only the past has). Out: rows, and through
+`table` columns. Each table is stated once, here: the types of DuckDB, Parquet and the present's
+tail follow from it. Nothing is read or written.
 
 Native ids, names and addresses have no column: what identifies an author stays in the present.
 """
@@ -10,13 +10,13 @@ Native ids, names and addresses have no column: what identifies an author stays 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vanished.archive.table import FLAG, INT, MAYBE_INT, MAYBE_TEXT, TEXT
+from vanished.archive.table import Columns as Columns
+from vanished.archive.table import Table as Table
 from vanished.model import (
     Account,
     Cause,
@@ -36,11 +36,6 @@ from vanished.model import (
     Version,
     Via,
 )
-
-Columns = Mapping[str, NDArray[Any]]
-"""Column name -> values, all of one length. A missing value is masked (integers) or None (text)."""
-
-Noun = TypeVar("Noun")
 
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
@@ -110,85 +105,27 @@ class Coverage:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """The type of a column, in DuckDB's words; `optional` ones may be NULL."""
-
-    type: str
-    optional: bool = False
-
-
-TEXT: Final = Field("VARCHAR")
-MAYBE_TEXT: Final = Field("VARCHAR", optional=True)
-INT: Final = Field("BIGINT")
-MAYBE_INT: Final = Field("BIGINT", optional=True)
-FLAG: Final = Field("BOOLEAN")
-
-
-@dataclass(frozen=True)
-class Table(Generic[Noun]):
-    """One table: its columns in order, and the way of a noun to a row and back.
-
-    `since` and `until` name the columns whose least and greatest values the manifest repeats.
-    Segments of a `daily` table are partitioned by the UTC day of `since`.
-    """
-
-    name: str
-    fields: Mapping[str, Field]
-    to_row: Callable[[Noun], tuple[object, ...]]
-    from_row: Callable[..., Noun]
-    since: str
-    until: str
-    daily: bool = True
-
-    def encode(self, nouns: Iterable[Noun]) -> Columns:
-        """The nouns as columns, in their order.
-
-        Text that is no Unicode (lone surrogates, which JSON can carry) is kept with U+FFFD in
-        their place, and an optional integer beyond 64 bits as missing: one absurd answer must not
-        stop the journal. Other integers beyond 64 bits raise OverflowError.
-        """
-        return self.of_rows([self.to_row(noun) for noun in nouns])
-
-    def of_rows(self, rows: Sequence[Sequence[Any]]) -> Columns:
-        """Rows in the order of `fields` as columns."""
-        columns = zip(*rows, strict=True) if rows else ((),) * len(self.fields)
-        return {
-            name: _array(field, column)
-            for (name, field), column in zip(self.fields.items(), columns, strict=True)
-        }
-
-    def decode(self, columns: Columns) -> list[Noun]:
-        """The nouns of `columns`; further columns are ignored."""
-        values = (columns[name].tolist() for name in self.fields)
-        return [self.from_row(*row) for row in zip(*values, strict=True)]
-
-
-def _array(field: Field, values: Sequence[Any]) -> NDArray[Any]:
-    if field.type == "VARCHAR":
-        return _texts(values)
-    if field.type == "BOOLEAN":
-        return np.array(values, dtype=np.bool_)
-    if not field.optional:
-        return np.array(values, dtype=np.int64)
-    missing = [v is None or not INT64_MIN <= v <= INT64_MAX for v in values]
-    present = [0 if lost else v for v, lost in zip(values, missing, strict=True)]
-    masked: NDArray[Any] = np.ma.array(present, mask=missing, dtype=np.int64)
-    return masked
-
-
-def _texts(values: Sequence[str | None]) -> NDArray[Any]:
-    try:
-        "".join(v for v in values if v is not None).encode()
-    except UnicodeEncodeError:
-        values = [v if v is None else _unicode(v) for v in values]
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
+# What a stranger's answer holds must fit its column: one absurd value would stop every commit and
+# every flush after it. Text that is no Unicode (JSON can carry lone surrogates) is kept with
+# U+FFFD in their place; a number beyond 64 bits is unknown, an end of a counter rounded outward.
 
 
 def _unicode(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _int64(number: int | None) -> int | None:
+    return number if number is None or INT64_MIN <= number <= INT64_MAX else None
+
+
+def _ends(count: Count | None) -> tuple[int | None, int | None]:
+    if count is None:
+        return None, None
+    return max(INT64_MIN, min(count.low, INT64_MAX)), _int64(count.high)
 
 
 def _causes(causes: frozenset[Cause]) -> str:
@@ -200,18 +137,11 @@ def _read_causes(joined: str) -> frozenset[Cause]:
 
 
 def _json(texts: Sequence[str]) -> str:
-    return json.dumps(list(texts), ensure_ascii=False)
+    return _unicode(json.dumps(list(texts), ensure_ascii=False))
 
 
 def _read_json(written: str) -> tuple[str, ...]:
     return tuple(json.loads(written))
-
-
-def _ends(count: Count | None) -> tuple[int | None, int | None]:
-    """The ends of a counter; what 64 bits cannot hold is rounded outward, so it stays true."""
-    if count is None:
-        return None, None
-    return min(count.low, INT64_MAX), count.high
 
 
 def _count(low: int | None, high: int | None) -> Count | None:
@@ -232,9 +162,9 @@ def _observation_row(o: Observation) -> tuple[object, ...]:
         s.rule,
         s.strength.value,
         None if s.fault is None else s.fault.value,
-        s.status,
-        s.words,
-        s.by,
+        _int64(s.status),
+        _unicode(s.words),
+        _unicode(s.by),
         s.account_level,
         o.via.value,
         o.vantage,
@@ -317,7 +247,7 @@ OBSERVATIONS: Final = Table(
 
 def _wording_row(w: Wording) -> tuple[object, ...]:
     v = w.version
-    return (w.post, w.seen_at, v.hash, v.title, v.text, _json(v.media))
+    return (w.post, w.seen_at, v.hash, _unicode(v.title), _unicode(v.text), _json(v.media))
 
 
 def _wording(post: str, seen_at: Micros, hash_: str, title: str, text: str, media: str) -> Wording:
@@ -354,7 +284,7 @@ def _judgement_row(j: Judgement) -> tuple[object, ...]:
         _json(v.rules),
         _json(v.conflicts),
         v.explained_by,
-        v.words,
+        _unicode(v.words),
         v.looks,
         v.method,
     )
@@ -414,7 +344,7 @@ POSTS: Final = Table(
         "published_at": MAYBE_INT,
         "first_seen_at": INT,
     },
-    lambda p: (p.key, p.account, p.platform, p.published_at, p.first_seen_at),
+    lambda p: (p.key, p.account, p.platform, _int64(p.published_at), p.first_seen_at),
     PostFacts,
     since="first_seen_at",
     until="first_seen_at",

@@ -11,10 +11,9 @@ they keep to the segments of the manifest that they opened.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,41 +27,12 @@ from vanished.archive.durable import (
     refusals,
     settle,
     sync_folder,
-    write_atomically,
 )
+from vanished.archive.manifest import MANIFEST, Manifest, Segment, read_manifest, write_manifest
 from vanished.errors import DamagedError, ObservatoryError, StorageError
 from vanished.model import DAY, Micros, Observation
 
-FORMAT: Final = 1
-MANIFEST: Final = "manifest.json"
-SPILL: Final = "spill"  # where DuckDB puts what does not fit into memory; always ours to delete
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One Parquet file as the manifest describes it. `path` is relative to the journal."""
-
-    path: str
-    table: str
-    rows: int
-    looks: int  # sum over the rows; 0 in tables without looks
-    first: Micros | None
-    last: Micros | None
-    size: int  # bytes
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """All segments that count; `upto` is the last acknowledged record that they hold."""
-
-    upto: int
-    segments: tuple[Segment, ...]
-
-    @property
-    def looks(self) -> int:
-        """How many looks the segments hold."""
-        return sum(segment.looks for segment in self.segments)
+SPILL: Final = "spill"  # for what does not fit into memory; DuckDB keeps it clean by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +57,12 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path) -> Journal:
-        """Make an empty journal in `folder`. Raises StorageError, or if there is one already."""
-        if (folder / MANIFEST).exists():
-            raise ObservatoryError(f"{folder} already holds a journal; use another folder")
+        """Make an empty journal in a new or empty folder. Raises StorageError, or if it is not."""
+        if folder.exists() and any(folder.iterdir()):
+            raise ObservatoryError(f"{folder} already holds files; use another folder")
         with refusals(f"make the journal {folder}"):
             make_folder(folder)
-            write_atomically(folder / MANIFEST, _written(Manifest(0, ())))
+            write_manifest(folder, Manifest(0, ()))
         return cls.open(folder, writable=True)
 
     @classmethod
@@ -101,7 +71,7 @@ class Journal:
 
         Raises DamagedError where the manifest is missing, unreadable or older than its segments.
         """
-        journal = cls(folder, _read_manifest(folder), writable=writable)
+        journal = cls(folder, read_manifest(folder), writable=writable)
         if writable:
             with refusals(f"clean up the journal {folder}"):
                 _remove_orphans(folder, journal.manifest)
@@ -130,7 +100,7 @@ class Journal:
                 for folder in sorted({path.parent for path in written}):
                     sync_folder(folder)
                 manifest = Manifest(upto, (*self.manifest.segments, *added))
-                write_atomically(self.folder / MANIFEST, _written(manifest))
+                write_manifest(self.folder, manifest)
                 self.manifest = manifest
         except BaseException:
             self._undo(written)
@@ -139,7 +109,7 @@ class Journal:
     def _undo(self, written: list[Path]) -> None:
         """Remove what a failed flush wrote, unless its manifest made it to the disk after all."""
         with suppress(ObservatoryError):  # unreadable now: the next writable open decides
-            self.manifest = _read_manifest(self.folder)
+            self.manifest = read_manifest(self.folder)
             counted = {self.folder / segment.path for segment in self.manifest.segments}
             for path in written:
                 if path not in counted:
@@ -345,42 +315,10 @@ def _remove_orphans(folder: Path, manifest: Manifest) -> None:
         path.unlink()
     for path in folder.glob(f"*{TEMPORARY}"):
         path.unlink()
-    for path in (folder / SPILL).glob("*"):
-        path.unlink()
 
 
 def _is_later(stem: str, upto: int) -> bool:
     return stem.isdecimal() and int(stem) > upto
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    try:
-        written = json.loads(path.read_bytes())
-        version = written["format"]
-        if version == FORMAT:
-            segments = tuple(Segment(**segment) for segment in written["segments"])
-            return Manifest(int(written["upto"]), segments)
-    except FileNotFoundError:
-        raise DamagedError(
-            f"the journal's manifest {path} is missing; restore it from a backup"
-        ) from None
-    except OSError as error:
-        raise StorageError(f"could not read {path}: {error.strerror}; check the disk") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise DamagedError(
-            f"the journal's manifest {path} cannot be read ({error}); restore it from a backup"
-        ) from error
-    raise ObservatoryError(
-        f"the journal {folder} has format {version}, this version of vanished reads {FORMAT}; "
-        f"use the version that wrote it"
-    )
-
-
-def _written(manifest: Manifest) -> bytes:
-    """The manifest as JSON, one segment a line."""
-    lines = ",\n".join(json.dumps(asdict(segment)) for segment in manifest.segments)
-    return f'{{"format": {FORMAT}, "upto": {manifest.upto}, "segments": [\n{lines}\n]}}\n'.encode()
 
 
 @contextmanager
@@ -396,7 +334,7 @@ def _failures(doing: str) -> Iterator[None]:
 
 
 def _duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
-    """An empty in-process database that asks no network and leaves nothing where it was started."""
+    """An empty in-process database that asks no network and spills only into the journal."""
     return duckdb.connect(
         ":memory:",
         config={

@@ -26,16 +26,10 @@ import sqlalchemy as sa
 from vanished.archive import columns, present, pseudonyms
 from vanished.archive.columns import OBSERVATIONS, Coverage
 from vanished.archive.journal import Journal
+from vanished.archive.keeping import keep
 from vanished.archive.mapping import (
-    EXTEND_RUN,
-    UPDATE_ACCOUNT,
-    UPDATE_POST,
     account_row,
-    account_update,
-    account_values,
     post_row,
-    post_update,
-    post_values,
 )
 from vanished.archive.present import storage
 from vanished.archive.rows import AccountRow, Entry, PostRow, Track
@@ -126,9 +120,8 @@ class Observatory:
         else:
             present.check_schema(self._engine, self.folder / present.FILE)
         with self._engine.connect() as connection:
-            self._meta = dict(
-                connection.execute(sa.select(present.meta.c.key, present.meta.c.value)).tuples()
-            )
+            query = sa.select(present.meta.c.key, present.meta.c.value)
+            self._meta = {row.key: row.value for row in connection.execute(query)}
             self._next_post = self._largest(connection, present.posts.c.id) + 1
             self._next_account = self._largest(connection, present.accounts.c.id) + 1
             self._next_rows = {
@@ -370,9 +363,7 @@ class Observatory:
             change.observation.looks for change in entry.changes if change.observation is not None
         )
         with storage(self.folder), self._engine.begin() as connection:
-            self._keep_subjects(connection, entry, seq)
-            self._keep_looks(connection, entry, seq)
-            self._keep_verdicts(connection, entry, seq)
+            keep(connection, entry, seq, self._next_row)
             for key, value in (("seq", seq), ("looks", looks)):
                 connection.execute(
                     present.meta.update().where(present.meta.c.key == key).values(value=str(value))
@@ -383,77 +374,6 @@ class Observatory:
         if sum(self._next_rows.values()) - len(self._next_rows) >= self.settings.journal.flush_rows:
             self.flush()
         return seq
-
-    def _keep_subjects(self, connection: sa.Connection, entry: Entry, seq: int) -> None:
-        made = {id(row) for row in entry.new_posts} | {id(row) for row in entry.new_accounts}
-        if entry.new_accounts:
-            connection.execute(
-                present.accounts.insert(), [account_values(row) for row in entry.new_accounts]
-            )
-            accounts = [columns.AccountFacts.of(row.account) for row in entry.new_accounts]
-            self._append(connection, "accounts", seq, accounts)
-        if entry.new_posts:
-            connection.execute(present.posts.insert(), [post_values(r) for r in entry.new_posts])
-            posts = [columns.PostFacts.of(row.post) for row in entry.new_posts]
-            self._append(connection, "posts", seq, posts)
-        changed = {id(c.row): c.row for c in entry.changes if id(c.row) not in made}
-        rows = list(changed.values())
-        if updates := [post_update(row) for row in rows if isinstance(row, PostRow)]:
-            connection.execute(UPDATE_POST, updates)
-        if updates := [account_update(row) for row in rows if isinstance(row, AccountRow)]:
-            connection.execute(UPDATE_ACCOUNT, updates)
-
-    def _keep_looks(self, connection: sa.Connection, entry: Entry, seq: int) -> None:
-        fresh: list[dict[str, object]] = []
-        longer: list[dict[str, object]] = []
-        for change in entry.changes:
-            seen = change.observation
-            if seen is None:
-                continue
-            if change.extends:
-                longer.append(
-                    {
-                        "b_row": change.run,
-                        "b_asked": seen.last_asked_at,
-                        "b_answered": seen.last_answered_at,
-                        "b_looks": seen.looks,
-                        "b_seq": seq,
-                    }
-                )
-            else:
-                fresh.append({"row": change.run, "seq": seq, **_named(OBSERVATIONS, seen)})
-        if fresh:
-            connection.execute(present.TAILS["observations"].insert(), fresh)
-        if longer:
-            connection.execute(EXTEND_RUN, longer)
-        self._append(connection, "versions", seq, entry.versions)
-        self._append(connection, "coverage", seq, entry.coverage)
-
-    def _keep_verdicts(self, connection: sa.Connection, entry: Entry, seq: int) -> None:
-        cases = {c.row.subject: c.case for c in entry.changes if c.case is not None}
-        if cases:
-            facts = [
-                {"subject": key, "facts": _json([OBSERVATIONS.to_row(seen) for seen in case])}
-                for key, case in cases.items()
-            ]
-            connection.execute(present.cases.insert().prefix_with("OR REPLACE"), facts)
-        if entry.verdicts:
-            facts = [
-                {"subject": subject, "facts": _json(columns.VERDICTS.to_row(judgement))}
-                for subject, judgement in entry.verdicts.items()
-            ]
-            connection.execute(present.verdicts.insert().prefix_with("OR REPLACE"), facts)
-            self._append(connection, "verdicts", seq, list(entry.verdicts.values()))
-
-    def _append(
-        self, connection: sa.Connection, name: str, seq: int, nouns: Sequence[object]
-    ) -> None:
-        if nouns:
-            table = columns.TABLES[name]
-            values = [
-                {"row": self._next_row(name), "seq": seq, **_named(table, noun)} for noun in nouns
-            ]
-            connection.execute(present.TAILS[name].insert(), values)
 
     def flush(self) -> None:
         """Move the tail into the journal."""
@@ -479,16 +399,8 @@ class Observatory:
                     )
 
 
-def _json(facts: object) -> str:
-    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-
-
 def _verdict(row: Sequence[Any]) -> Verdict:
     return columns.VERDICTS.from_row(*row).verdict
-
-
-def _named(table: columns.Table[Any], noun: object) -> dict[str, object]:
-    return dict(zip(table.fields, table.to_row(noun), strict=True))
 
 
 def _take_lock(folder: Path) -> IO[str]:

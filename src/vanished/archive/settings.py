@@ -125,15 +125,16 @@ class _Reader:
         self.lines = text.splitlines()
 
     def line(self, table: str, key: str) -> int:
+        """Where `key` of `table` stands, as a line of its own or as a header."""
+        whole = f"{table}.{key}" if table else key
         inside = table == ""
         for number, raw in enumerate(self.lines, 1):
             header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", raw)
             if header:
-                inside = header[1].replace('"', "").replace(" ", "") == table
-                if not key and inside:
+                name = header[1].replace('"', "").replace(" ", "")
+                if name == whole or name.startswith(f"{whole}."):
                     return number
-                if inside and table and f"{table}.{key}" == header[1]:
-                    return number
+                inside = name == table
             elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", raw):
                 return number
         return 1

@@ -69,7 +69,8 @@ def confirmed(gone: Sequence[Point], settings: JudgeSettings) -> str:
     strong = any(point.strong for point in gone)
     if strong and looks >= settings.strong_looks and gap >= span(settings.confirm_strong_s):
         return "judge/confirmed-strong"
-    if looks >= settings.weak_looks and gap >= span(settings.confirm_weak_s):
+    rounds = _rounds(gone, span(settings.burst_s))
+    if rounds >= settings.weak_looks and gap >= span(settings.confirm_weak_s):
         return "judge/confirmed-weak"
     if any(point.strong and point.via is Via.IMPORT for point in gone):
         return "judge/confirmed-by-peer"
@@ -83,9 +84,23 @@ def settled(alive: Streak, settings: JudgeSettings) -> bool:
     )
 
 
+def _rounds(gone: Sequence[Point], burst: Micros) -> int:
+    """How many of these looks are at least `burst` apart, so that no two share a burst.
+
+    Where only a run stands for several looks, they are taken to be spread evenly.
+    """
+    count, end = 1, gone[0].answered_at
+    for point in gone[1:]:
+        more = min(point.looks, (point.asked_at - end) // burst) if burst else point.looks
+        if more > 0:
+            count, end = count + more, point.answered_at
+    return count
+
+
 def _long(gone: Streak, settings: JudgeSettings) -> bool:
     gap = gone.last.asked_at - gone.first.answered_at
-    return gone.looks >= settings.flicker_looks and gap >= span(settings.flicker_confirm_s)
+    enough = _rounds(gone.points, span(settings.burst_s)) >= settings.flicker_looks
+    return enough and gap >= span(settings.flicker_confirm_s)
 
 
 def _cluster_start(past: Sequence[Streak], settings: JudgeSettings) -> int:
@@ -144,12 +159,17 @@ def interval(loss: Loss, settings: JudgeSettings) -> Interval:
 
     Lower end: the last alive answer before the cluster's first gone one may be a copy `stale_s`
     old. Upper end: the first notice, or a bare "not found" too late to belong to the burst that
-    the streak may have begun in; for want of either, the last look.
+    the streak may have begun in; for want of either, the last look. A vantage that said alive
+    within the cluster has its own say: it may have lost the subject later than the others.
     """
     lower = None
     if loss.before is not None:
         lower = loss.before.last.asked_at - span(settings.stale_s)
-    first = loss.streak.first
-    beyond = first.answered_at + span(settings.burst_s) if settings.burst_s else 0
-    sure = (p for p in loss.streak.points if p.strong or p.asked_at >= beyond)
-    return Interval(lower, next(sure, loss.streak.last).answered_at)
+    gone = loss.streak.points
+    beyond = gone[0].answered_at + span(settings.burst_s) if settings.burst_s else 0
+    sure = [point for point in gone if point.strong or point.asked_at >= beyond] or [gone[-1]]
+    upper = sure[0].answered_at
+    for vantage in {point.vantage for alive in loss.cluster[1::2] for point in alive.points}:
+        own = next((point for point in sure if point.vantage == vantage), sure[0])
+        upper = max(upper, own.answered_at)
+    return Interval(lower, upper)

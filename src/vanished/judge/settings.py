@@ -18,13 +18,13 @@ class JudgeSettings:
     confirm_strong_s: float = 4.0  # a notice must be seen again at least this much later
     strong_looks: int = 2
     confirm_weak_s: float = 6 * 3600.0  # a bare "not found" must last at least this long
-    weak_looks: int = 3
+    weak_looks: int = 3  # of which no two can lie in the same burst
     burst_s: float = 3600.0  # longest burst of false "not found"
     stale_s: float = 60.0  # oldest copy that an answer "alive" may come from
     settle_s: float = 24 * 3600.0  # alive answers over this long end a flicker
     settle_looks: int = 3
     flicker_confirm_s: float = 12 * 3600.0  # gone for this long ends a flicker as well
-    flicker_looks: int = 4
+    flicker_looks: int = 4  # of which no two can lie in the same burst
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

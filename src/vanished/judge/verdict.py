@@ -23,7 +23,7 @@ STRONG_LOOKS_S = (5.0, 60.0)
 """Wait after the first, second, ... look that showed a notice; the last goes on for ever."""
 
 WEAK_LOOKS_S = (60.0, 540.0, 3000.0, 7200.0, 10800.0)
-"""The same for bare "not found": 1 min, 10 min, 1 h, 3 h and 6 h after the first, then every 3 h."""
+"""The same for bare "not found": 1 min, 10 min, 1, 3 and 6 h after the first, then every 3 h."""
 
 FLICKER_LOOK_S = 3600.0
 

@@ -1,0 +1,117 @@
+"""What one commit writes into the present, table by table.
+
+In: an entry of the watch and the connection of a transaction that the caller opened. Out: rows.
+Nothing is committed here, and nothing is decided: `observatory.commit` gives the number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from vanished.archive import columns, present
+from vanished.archive.columns import OBSERVATIONS
+from vanished.archive.mapping import (
+    EXTEND_RUN,
+    UPDATE_ACCOUNT,
+    UPDATE_POST,
+    account_update,
+    account_values,
+    post_update,
+    post_values,
+)
+from vanished.archive.rows import AccountRow, Entry, PostRow
+
+NextRow = Callable[[str], int]
+"""The next free row of a table of the tail."""
+
+
+def keep(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+    """Write `entry` under the number `seq`."""
+    _keep_subjects(connection, entry, seq, next_row)
+    _keep_looks(connection, entry, seq, next_row)
+    _keep_verdicts(connection, entry, seq, next_row)
+
+
+def _keep_subjects(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+    made = {id(row) for row in entry.new_posts} | {id(row) for row in entry.new_accounts}
+    if entry.new_accounts:
+        connection.execute(
+            present.accounts.insert(), [account_values(row) for row in entry.new_accounts]
+        )
+        accounts = [columns.AccountFacts.of(row.account) for row in entry.new_accounts]
+        _append(connection, "accounts", seq, accounts, next_row)
+    if entry.new_posts:
+        connection.execute(present.posts.insert(), [post_values(r) for r in entry.new_posts])
+        posts = [columns.PostFacts.of(row.post) for row in entry.new_posts]
+        _append(connection, "posts", seq, posts, next_row)
+    changed = {id(c.row): c.row for c in entry.changes if id(c.row) not in made}
+    rows = list(changed.values())
+    if updates := [post_update(row) for row in rows if isinstance(row, PostRow)]:
+        connection.execute(UPDATE_POST, updates)
+    if updates := [account_update(row) for row in rows if isinstance(row, AccountRow)]:
+        connection.execute(UPDATE_ACCOUNT, updates)
+
+
+def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+    fresh: list[dict[str, object]] = []
+    longer: list[dict[str, object]] = []
+    for change in entry.changes:
+        seen = change.observation
+        if seen is None:
+            continue
+        if change.extends:
+            longer.append(
+                {
+                    "b_row": change.run,
+                    "b_asked": seen.last_asked_at,
+                    "b_answered": seen.last_answered_at,
+                    "b_looks": seen.looks,
+                    "b_seq": seq,
+                }
+            )
+        else:
+            fresh.append({"row": change.run, "seq": seq, **_named(OBSERVATIONS, seen)})
+    if fresh:
+        connection.execute(present.TAILS["observations"].insert(), fresh)
+    if longer:
+        connection.execute(EXTEND_RUN, longer)
+    _append(connection, "versions", seq, entry.versions, next_row)
+    _append(connection, "coverage", seq, entry.coverage, next_row)
+
+
+def _keep_verdicts(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+    cases = {c.row.subject: c.case for c in entry.changes if c.case is not None}
+    if cases:
+        facts = [
+            {"subject": key, "facts": _json([OBSERVATIONS.to_row(seen) for seen in case])}
+            for key, case in cases.items()
+        ]
+        connection.execute(present.cases.insert().prefix_with("OR REPLACE"), facts)
+    if entry.verdicts:
+        facts = [
+            {"subject": subject, "facts": _json(columns.VERDICTS.to_row(judgement))}
+            for subject, judgement in entry.verdicts.items()
+        ]
+        connection.execute(present.verdicts.insert().prefix_with("OR REPLACE"), facts)
+        _append(connection, "verdicts", seq, list(entry.verdicts.values()), next_row)
+
+
+def _append(
+    connection: sa.Connection, name: str, seq: int, nouns: Sequence[object], next_row: NextRow
+) -> None:
+    if nouns:
+        table = columns.TABLES[name]
+        values = [{"row": next_row(name), "seq": seq, **_named(table, noun)} for noun in nouns]
+        connection.execute(present.TAILS[name].insert(), values)
+
+
+def _json(facts: object) -> str:
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _named(table: columns.Table[Any], noun: object) -> dict[str, object]:
+    return dict(zip(table.fields, table.to_row(noun), strict=True))
