@@ -21,7 +21,6 @@ from vanished.errors import (
     LockedError,
     NotAnObservatoryError,
     ObservatoryError,
-    StorageError,
     UsageError,
 )
 from vanished.model import (
@@ -29,6 +28,7 @@ from vanished.model import (
     SECOND,
     Account,
     Cause,
+    Fault,
     Kind,
     Observation,
     Post,
@@ -37,7 +37,6 @@ from vanished.model import (
     Verdict,
     Version,
     failed,
-    Fault,
 )
 
 

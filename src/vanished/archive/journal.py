@@ -295,30 +295,29 @@ def _looks_wrong(path: Path, segment: Segment) -> str:
 
 
 def _remove_orphans(folder: Path, manifest: Manifest) -> None:
-    """Delete segments that no manifest lists: the one flush that a crash cut short."""
+    """Delete segments that never counted: those of the one flush that a crash cut short.
+
+    Segments of several flushes after the manifest's are no crash but an old manifest put back.
+    """
     counted = {folder / segment.path for segment in manifest.segments}
     orphans: list[Path] = []
     for table in TABLES:
         for path in (folder / table).glob("**/*.parquet*"):
             if path.name.endswith(TEMPORARY):
                 path.unlink()
-            elif path not in counted:
+            elif path not in counted and path.stem.isdecimal():
                 orphans.append(path)
-    flushes = {path.stem for path in orphans}
-    if len(flushes) > 1 or any(not _is_later(stem, manifest.upto) for stem in flushes):
+    later = {path.stem for path in orphans if int(path.stem) > manifest.upto}
+    if len(later) > 1:
         raise DamagedError(
-            f"the journal's manifest {folder / MANIFEST} does not know {len(orphans)} of its "
-            f"segments (such as {orphans[0]}), more than a crash can leave; nothing was deleted: "
-            f"restore the newest manifest, or move the segments away"
+            f"the journal's manifest {folder / MANIFEST} does not know the segments of "
+            f"{len(later)} flushes (such as {orphans[0]}), more than a crash can leave; "
+            f"nothing was deleted: put the newest manifest back, or move the segments away"
         )
     for path in orphans:
         path.unlink()
     for path in folder.glob(f"*{TEMPORARY}"):
         path.unlink()
-
-
-def _is_later(stem: str, upto: int) -> bool:
-    return stem.isdecimal() and int(stem) > upto
 
 
 @contextmanager

@@ -172,8 +172,8 @@ class Observatory:
         """Key to the name that the platform uses; for eyes inside the team only."""
         c = present.accounts.c
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(c.key, c.name, c.native_id)).tuples()
-            return {key: name or native for key, name, native in found}
+            found = connection.execute(sa.select(c.key, c.name, c.native_id)).all()
+            return {row.key: row.name or row.native_id for row in found}
 
     def account_verdicts(self) -> dict[int, Verdict]:
         """Verdicts on accounts, by row number."""
@@ -182,8 +182,7 @@ class Observatory:
         )
         with self._engine.connect() as connection:
             return {
-                number: _verdict(json.loads(facts))
-                for number, facts in connection.execute(query).tuples()
+                row.id: _verdict(json.loads(row.facts)) for row in connection.execute(query)
             }
 
     def schedule_columns(

@@ -23,7 +23,6 @@ from ipaddress import (
     ip_network,
 )
 
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from vanished.errors import ConfigError
@@ -214,21 +213,3 @@ def host_of(url: str | URL) -> str:
     except ValueError:
         return ""
     return (host or "").rstrip(".")
-
-
-async def resolve_checked(
-    resolver: AbstractResolver, host: str, port: int, allowed: Sequence[Network]
-) -> str:
-    """The first address of `host` that may be asked. Raises Denied; OSError if there is none."""
-    if ":" in host or _is_canonical_v4(host):
-        check_address(host.replace("%25", "%"), allowed)
-        return host
-    denied: Denied | None = None
-    for result in await resolver.resolve(host, port, family=socket.AF_UNSPEC):
-        try:
-            check_address(result["host"], allowed)
-        except Denied as error:
-            denied = error
-            continue
-        return result["host"]
-    raise denied or socket.gaierror(socket.EAI_NONAME, "the name has no address")

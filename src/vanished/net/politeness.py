@@ -14,8 +14,10 @@ Jain 1989).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from vanished.errors import ConfigError
 from vanished.model import SECOND, Fault, Micros
@@ -180,3 +182,27 @@ def _seconds_until(need: float, rate: float, full_rate: float) -> float:
         return ramp_s + (need - on_ramp) / full_rate
     # The stable root of slope/2 * t**2 + rate * t = need: no cancellation for a small slope.
     return 2 * need / (rate + math.sqrt(rate * rate + 2 * slope * need))
+
+
+def retry_after_s(headers: Mapping[str, str], now: Micros) -> float | None:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None if there is none.
+
+    `headers` has its names in lower case. A date is read against the answer's own Date, if it has
+    one, so that no wrong clock on either side turns a minute into an hour.
+    """
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    since = _http_date(headers.get("date", ""))
+    return max(0.0, until - (now / SECOND if since is None else since))
+
+
+def _http_date(text: str) -> float | None:
+    """Seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -90,7 +90,6 @@ def _count(track: Track, observation: Observation) -> None:
         return
     track.failures = 0
     if kind is Kind.ALIVE:
-        track.absent = False
         track.gone_looks = 0
         track.alive_looks += observation.looks
         if track.first_alive_at is None or observation.asked_at < track.first_alive_at:

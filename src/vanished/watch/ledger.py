@@ -161,6 +161,9 @@ class Ledger:
             row = known.get(sighting.post.key)
             if row is None:
                 row = known[sighting.post.key] = self._meet(account, sighting, discovery, now)
+            if row.track.absent:  # listed again
+                row.track.absent = False
+                self._entry.changes.append(Change(row))
             if sighting.observation is not None:
                 self.look(row, sighting.observation, sighting.version, now)
         if discovery.complete_since is not None:

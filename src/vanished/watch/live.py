@@ -84,7 +84,7 @@ def build_watch(
         concurrency=settings.watch.concurrency,
         discover_every=int(settings.watch.discover_every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
-        proxies=proxies_of(settings),
+        proxied=frozenset(door.settings.proxies),
         tell=tell,
     )
 
@@ -99,6 +99,7 @@ def open_door(settings: Settings, clock: Clock) -> Door:
             max_redirects=net.max_redirects,
             allow_networks=net.allow_networks,
             vantage=net.vantage,
+            proxies=proxies_of(settings),
         ),
         clock,
         Politeness(

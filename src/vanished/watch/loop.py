@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, PostRow, host_of
@@ -25,7 +25,7 @@ from vanished.model import (
     Via,
     failed,
 )
-from vanished.net.door import Door
+from vanished.net.door import Door, Fetcher
 from vanished.net.politeness import Politeness
 from vanished.sources import Source
 from vanished.watch.ledger import Event, Ledger, Progress
@@ -57,7 +57,7 @@ class Watch:
     concurrency: int = 64
     discover_every: Micros = 300 * SECOND
     commit_every: Micros = SECOND // 2
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    proxied: frozenset[str] = frozenset()  # platforms that are asked through a proxy of their own
     seed: int = 0
     tell: Callable[[Event], None] = lambda event: None
 
@@ -209,9 +209,13 @@ class Watch:
         self._tasks.discard(task)
         self._wake.set()
 
+    def _fetcher(self, platform: str) -> Fetcher:
+        """One look's fetcher; the request that starts it was spent when it was dispatched."""
+        return self.door.fetcher(1, platform if platform in self.proxied else None)
+
     async def _discover(self, source: Source, row: AccountRow) -> None:
         account = row.account
-        fetch = self.door.fetcher(prepaid=1, proxy=self.proxies.get(account.platform))
+        fetch = self._fetcher(account.platform)
         asked = self.clock.now()
         try:
             discovery = await source.discover(account, row.cursor, fetch)
@@ -221,7 +225,7 @@ class Watch:
         self._answered.append(_Answered(account=row, discovery=discovery))
 
     async def _look(self, source: Source, rows: Sequence[PostRow]) -> None:
-        fetch = self.door.fetcher(prepaid=1, proxy=self.proxies.get(source.platform))
+        fetch = self._fetcher(source.platform)
         asked = self.clock.now()
         try:
             looks = await source.look([row.post for row in rows], fetch)

@@ -38,7 +38,7 @@ class Schedule(Protocol):
         ...
 
     def next_due(self, now: Micros) -> Micros:
-        """The earliest date after `now`, NEVER if there is none."""
+        """When `take` may find more than the `waiting` hosts have; NEVER if there is nothing."""
         ...
 
     def waiting(self) -> list[int]:
@@ -119,8 +119,11 @@ class AgeBuckets:
         return taken
 
     def next_due(self, now: Micros) -> Micros:
-        later = self._due[self._due > now]
-        return int(later.min()) if len(later) else NEVER
+        unseen = self._due[self._due > self._ready_until]
+        date = int(unseen.min()) if len(unseen) else NEVER
+        if date <= now and any(self._ready.values()):
+            return self._ready_until + RESCAN
+        return date
 
     def waiting(self) -> list[int]:
         return [host for host, posts in self._ready.items() if posts]
