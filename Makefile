@@ -36,8 +36,8 @@ lint: $(VENV)/.dev             ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(VENV)/.dev             ## check that the documentation names every command and option
-	@$(BIN)/python -m pytest tests/test_docs.py
+docs: $(VENV)/.dev             ## write docs/commands.md from the command line itself
+	@$(BIN)/python -m typer vanished.cli utils docs --name vanished --title Commands --output docs/commands.md
 
 lock:                          ## renew the locks (needs uv on the PATH); they name no index host
 	$(COMPILE) pyproject.toml -o requirements/core.txt
