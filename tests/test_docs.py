@@ -19,11 +19,9 @@ COMMANDS = {
 
 
 def test_the_command_reference_is_what_the_command_line_says() -> None:
+    words = ["-m", "typer", "vanished.cli", "utils", "docs", "--name", "vanished"]
     done = subprocess.run(
-        [
-            sys.executable,
-            *"-m typer vanished.cli utils docs --name vanished --title Commands".split(),
-        ],
+        [sys.executable, *words, "--title", "Commands"],
         capture_output=True,
         text=True,
         check=True,

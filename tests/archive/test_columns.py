@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from vanished.archive.columns import (
@@ -90,7 +91,7 @@ def observations(draw: st.DrawFn, times: st.SearchStrategy[int] = TIMES) -> Obse
         draw(TEXT),
         last_asked,
         last_answered,
-        draw(st.integers(1, 2**63 - 1)),
+        draw(st.integers(1, 2**40)),
     )
 
 
@@ -139,6 +140,7 @@ def test_columns_give_back_the_nouns(table: Table[Any], drawn: st.DataObject) ->
 @given(drawn=st.data())
 @settings(
     max_examples=15,
+    phases=[Phase.explicit, Phase.generate],  # shrinking through a disk takes minutes
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -152,7 +154,8 @@ def test_parquet_gives_back_the_nouns(drawn: st.DataObject, tmp_path_factory: An
     with journal.connect() as connection:
         for name, table in TABLES.items():
             read = table.decode(connection.execute(f"SELECT * FROM {name}").fetchnumpy())
-            assert sorted(map(repr, read)) == sorted(map(repr, nouns[name]))
+            assert len(read) == len(nouns[name])
+            assert all(noun in read for noun in nouns[name])
 
 
 def test_columns_have_the_names_that_sql_needs_no_quotes_for(tmp_path: Path) -> None:
@@ -211,6 +214,7 @@ def test_coverage_says_from_when_to_when() -> None:
     assert COVERAGE.to_row(gap) == ("wechatscope", 1, 2, "gap", "silent")
 
 
+ORDER = attrgetter("subject", "asked_at", "answered_at", "last_asked_at", "last_answered_at")
 FEW = st.builds(
     lambda o, subject, alive: replace(
         o, subject=subject, signal=ALIVE if alive else o.signal, via=Via.DIRECT, vantage="",
@@ -236,8 +240,9 @@ def test_runs_lose_no_look_and_no_outer_time(
         last = max(look.last_answered_at for look in mine)
         assert max(run.last_answered_at for run in kept) == last
     assert {run.says() for run in runs} == {look.says() for look in looks}
-    shuffled = drawn.draw(st.permutations(looks))
-    assert len(compress(shuffled)) == len(runs), "the order of arrival changes nothing"
+    if len({ORDER(look) for look in looks}) == len(looks):
+        shuffled = drawn.draw(st.permutations(looks))
+        assert compress(shuffled) == runs, "the order of arrival changes nothing"
 
 
 @given(times=st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=20))

@@ -43,7 +43,8 @@ def cases(draw: st.DrawFn) -> list[Observation]:
     """Distinct looks at one post, some of them in flight at once, from one or two vantages."""
     signals = draw(st.lists(st.sampled_from(DEFINITE), min_size=1, max_size=4, unique=True))
     vantages = draw(st.sampled_from((("here",), ("here", "elsewhere"))))
-    second, facts = 0, {}
+    second = 0
+    facts: dict[Observation, None] = {}
     for _ in range(draw(st.integers(1, 24))):
         second += draw(st.sampled_from(GAPS_S))
         fact = look(
@@ -67,7 +68,7 @@ accounts = st.sampled_from((None, lost_account(None, 9), lost_account(9000, 90_0
 
 
 @given(cases(), accounts, st.randoms(use_true_random=False))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 def test_order_of_arrival_and_repetition_change_nothing(
     facts: list[Observation], account: Verdict | None, chance: object
 ) -> None:
@@ -78,7 +79,7 @@ def test_order_of_arrival_and_repetition_change_nothing(
 
 
 @given(cases(), failures())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 def test_failed_looks_and_absences_change_nothing(
     facts: list[Observation], failed: list[Observation]
 ) -> None:
@@ -87,7 +88,7 @@ def test_failed_looks_and_absences_change_nothing(
 
 
 @given(cases())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000, deadline=None, derandomize=True)
 def test_runs_stand_for_their_looks(facts: list[Observation]) -> None:
     """The verdict would change when the journal compresses what it rests on."""
     assert judge(POST, merged(facts, undecided=False)) == judge(POST, facts)
@@ -106,7 +107,7 @@ def test_runs_after_the_verdict_change_nothing() -> None:
 
 
 @given(cases(), st.sampled_from((merged, compress)))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 def test_coarser_runs_never_narrow_the_interval(facts: list[Observation], join: object) -> None:
     """Runs made of undecided looks hide when those were; the interval would claim to know it."""
     runs: Sequence[Observation] = join(facts)  # type: ignore[operator]
@@ -121,7 +122,7 @@ def test_coarser_runs_never_narrow_the_interval(facts: list[Observation], join: 
 
 
 @given(cases(), accounts)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 def test_a_verdict_is_whole(facts: list[Observation], account: Verdict | None) -> None:
     """A loss without an interval or a cause, or an interval turned round, would reach a reader."""
     _assert_sound(judge(POST, facts, account=account))

@@ -7,6 +7,7 @@ bytes. Out: files, or StorageError in a sentence. Removes nothing but its own te
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from vanished.errors import StorageError
 
 TEMPORARY: Final = ".tmp"
 """Ending of a file that is not finished; whoever finds one after a crash may delete it."""
+
+_numbers = itertools.count(1)  # two threads never share a temporary file
 
 _REASONS: Final = {
     errno.ENOSPC: "the disk is full; make room and start again",
@@ -71,7 +74,7 @@ def write_once(path: Path, content: bytes, *, mode: int = 0o644) -> bool:
 
 
 def _write_temporary(path: Path, content: bytes, mode: int) -> Path:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{next(_numbers)}{TEMPORARY}")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:

@@ -6,10 +6,13 @@ statements that the writer runs for every look.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
 
 from vanished.archive import present
-from vanished.archive.rows import AccountRow, PostRow, Track, host_of
+from vanished.archive.rows import AccountRow, PostRow, Track
 from vanished.model import Account, Post, State
 
 _TRACK = list(Track.__dataclass_fields__)
@@ -37,8 +40,8 @@ EXTEND_RUN = (
 )
 
 
-def _track(row: sa.RowMapping) -> Track:
-    track = Track(*(row[name] for name in _TRACK))
+def _track(values: Sequence[Any]) -> Track:
+    track = Track(*values)
     track.state = State(track.state)
     return track
 
@@ -49,26 +52,26 @@ def _track_values(track: Track, prefix: str = "") -> dict[str, object]:
     return values
 
 
-def post_row(row: sa.RowMapping) -> PostRow:
-    post = Post(
-        row["key"],
-        row["account_key"],
-        row["platform"],
-        row["native_id"],
-        row["url"],
-        row["published_at"],
-        row["first_seen_at"],
-        row["repeats"],
-        row["version"],
-    )
-    return PostRow(row["id"], post, row["account_id"], _track(row))
+_P = present.posts.c
+POST_COLUMNS: list[sa.ColumnElement[Any]] = [
+    *(_P.id, _P.account_id, _P.host),
+    *(_P.key, present.accounts.c.key, _P.platform, _P.native_id, _P.url),
+    *(_P.published_at, _P.first_seen_at, _P.repeats, _P.version),
+    *(_P[name] for name in _TRACK),
+]
+
+
+def post_row(row: Sequence[Any]) -> PostRow:
+    """A row selected as POST_COLUMNS; by position, since every look reads one."""
+    return PostRow(row[0], Post(*row[3:12]), row[1], _track(row[12:]), row[2])
 
 
 def account_row(row: sa.RowMapping) -> AccountRow:
     account = Account(
         row["key"], row["platform"], row["native_id"], row["name"], row["url"], row["added_at"]
     )
-    return AccountRow(row["id"], account, row["cursor"], _track(row), row["watched"])
+    track = _track([row[name] for name in _TRACK])
+    return AccountRow(row["id"], account, row["cursor"], track, row["watched"])
 
 
 def post_values(row: PostRow) -> dict[str, object]:
@@ -80,7 +83,7 @@ def post_values(row: PostRow) -> dict[str, object]:
         "platform": post.platform,
         "native_id": post.native_id,
         "url": post.url,
-        "host": host_of(post.url),
+        "host": row.host,
         "published_at": post.published_at,
         "first_seen_at": post.first_seen_at,
         "repeats": post.repeats,

@@ -28,6 +28,7 @@ from vanished.archive.columns import OBSERVATIONS, Coverage
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep
 from vanished.archive.mapping import (
+    POST_COLUMNS,
     account_row,
     post_row,
 )
@@ -44,6 +45,7 @@ from vanished.model import Account, Micros, Observation, Verdict
 
 LOCK = "writer.lock"
 JOURNAL = "journal"
+MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
 ENDED = ("gone", "moved")
 
@@ -168,6 +170,12 @@ class Observatory:
         with self._engine.connect() as connection:
             return [account_row(row) for row in connection.execute(query.order_by("id")).mappings()]
 
+    def account_ids(self) -> dict[str, int]:
+        """Row numbers of all accounts that we know, watched or not, by key."""
+        c = present.accounts.c
+        with self._engine.connect() as connection:
+            return {row.key: row.id for row in connection.execute(sa.select(c.key, c.id))}
+
     def account_names(self) -> dict[str, str]:
         """Key to the name that the platform uses; for eyes inside the team only."""
         c = present.accounts.c
@@ -181,9 +189,7 @@ class Observatory:
             present.verdicts, present.verdicts.c.subject == present.accounts.c.key
         )
         with self._engine.connect() as connection:
-            return {
-                row.id: _verdict(json.loads(row.facts)) for row in connection.execute(query)
-            }
+            return {row.id: _verdict(json.loads(row.facts)) for row in connection.execute(query)}
 
     def schedule_columns(
         self, host: Callable[[str], int]
@@ -214,9 +220,11 @@ class Observatory:
 
     def post_rows_by_key(self, keys: Sequence[str]) -> dict[str, PostRow]:
         """Rows of those of these keys that we know."""
-        if not keys:
-            return {}
-        return {row.subject: row for row in self._posts(present.posts.c.key.in_(keys))}
+        found: dict[str, PostRow] = {}
+        for start in range(0, len(keys), MOST_BOUND):
+            part = keys[start : start + MOST_BOUND]
+            found |= {row.subject: row for row in self._posts(present.posts.c.key.in_(part))}
+        return found
 
     def live_rows(self, account: int, since: Micros | None) -> list[PostRow]:
         """An account's posts that are not known lost, published since `since` (None: all)."""
@@ -232,11 +240,11 @@ class Observatory:
         return self._posts((c.account_id == account) & c.has_case)
 
     def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
-        query = sa.select(present.posts, present.accounts.c.key.label("account_key")).join(
+        query = sa.select(*POST_COLUMNS).join(
             present.accounts, present.accounts.c.id == present.posts.c.account_id
         )
         with self._engine.connect() as connection:
-            return [post_row(row) for row in connection.execute(query.where(where)).mappings()]
+            return [post_row(row) for row in connection.execute(query.where(where))]
 
     def case(self, subject: str) -> list[Observation]:
         """The definite facts on `subject` since its first answer other than "alive"."""

@@ -30,7 +30,7 @@ SECRET_BYTES: Final = 32
 KEY_BYTES: Final = 10  # 80 bits: 16 characters of base32, no padding
 
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
+_HEX = re.compile(r"[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,12 @@ def key_path(observatory_id: str, environment: Mapping[str, str] = os.environ) -
 
 def _parse(written: str, where: str) -> bytes:
     """At least 32 bytes from hexadecimal or base64 (also the URL-safe alphabet)."""
-    if _HEX.fullmatch(written):
-        return bytes.fromhex(written)
     try:
-        padded = written + "=" * (-len(written) % 4)
-        value = base64.b64decode(padded.translate(_URL_SAFE), validate=True)
+        if _HEX.fullmatch(written):  # a shortened one must not pass as base64
+            value = bytes.fromhex(written)
+        else:
+            padded = written + "=" * (-len(written) % 4)
+            value = base64.b64decode(padded.translate(_URL_SAFE), validate=True)
     except (binascii.Error, ValueError):
         value = b""
     if len(value) < SECRET_BYTES:

@@ -56,6 +56,10 @@ class PostRow:
     post: Post
     account_id: int
     track: Track
+    host: str = ""  # of the post's url: whose budget a question about it spends
+
+    def __post_init__(self) -> None:
+        self.host = self.host or host_of(self.post.url)
 
     @property
     def subject(self) -> str:

@@ -99,8 +99,8 @@ def _rounds(gone: Sequence[Point], burst: Micros) -> int:
 
 def _long(gone: Streak, settings: JudgeSettings) -> bool:
     gap = gone.last.asked_at - gone.first.answered_at
-    enough = _rounds(gone.points, span(settings.burst_s)) >= settings.flicker_looks
-    return enough and gap >= span(settings.flicker_confirm_s)
+    looks = gone.looks if gone.strong else _rounds(gone.points, span(settings.burst_s))
+    return looks >= settings.flicker_looks and gap >= span(settings.flicker_confirm_s)
 
 
 def _cluster_start(past: Sequence[Streak], settings: JudgeSettings) -> int:

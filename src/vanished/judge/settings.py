@@ -24,7 +24,7 @@ class JudgeSettings:
     settle_s: float = 24 * 3600.0  # alive answers over this long end a flicker
     settle_looks: int = 3
     flicker_confirm_s: float = 12 * 3600.0  # gone for this long ends a flicker as well
-    flicker_looks: int = 4  # of which no two can lie in the same burst
+    flicker_looks: int = 4  # the same, unless there was a notice among them
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -63,15 +63,23 @@ class SteppedClock:
 
     `tick` keeps a request's start before its end. A wait while requests are under way returns
     when `wake` is set; should nothing happen for `patience_s` real seconds, then what is under
-    way is waiting for the time itself, and the clock jumps all the same. `now` and `pause` may be
-    called from any thread (a lab platform has its own), `wait` from one event loop.
+    way is waiting for the time itself, and the clock jumps all the same. With a `stride` it lands
+    on the next multiple of it, so that what is due within a stride is asked together: a coarser
+    month, and a faster one. `now` and `pause` may be called from any thread (a lab platform has
+    its own), `wait` from one event loop.
     """
 
     def __init__(
-        self, start: Micros, *, tick: Micros = MILLISECOND, patience_s: float = 2.0
+        self,
+        start: Micros,
+        *,
+        tick: Micros = MILLISECOND,
+        stride: Micros = 0,
+        patience_s: float = 2.0,
     ) -> None:
         self._now = start
         self._tick = tick
+        self._stride = stride
         self._patience_s = patience_s
         self._lock = threading.Lock()  # guards _now: two threads must not read the same moment
 
@@ -92,7 +100,7 @@ class SteppedClock:
         else:
             await asyncio.sleep(0)  # whoever is about to wake us goes first
         if not wake.is_set():
-            self.jump(until)
+            self.jump(until if not self._stride else -(-until // self._stride) * self._stride)
 
     async def pause(self, duration: Micros) -> None:
         with self._lock:

@@ -32,8 +32,12 @@ class Topic:
     events_en: tuple[str, ...]
 
 
+def _words(joined: str) -> tuple[str, ...]:
+    return tuple(joined.split("|"))
+
+
 def _topic(name: str, share: float, *lists: str) -> Topic:
-    subjects, events, remarks, subjects_en, events_en = (tuple(x.split("|")) for x in lists)
+    subjects, events, remarks, subjects_en, events_en = map(_words, lists)
     return Topic(name, share, subjects, events, remarks, subjects_en, events_en)
 
 
@@ -139,27 +143,34 @@ TOPICS: tuple[Topic, ...] = (
     ),
 )
 
-PLACES = (
-    "青岚|白鹭镇|双河口|石榴巷|北塘|临江|南屏|柳湾|东垭|砚台山|十里铺|梅溪|河西|新港|云头|铁桥".split("|")
+PLACES = _words(
+    "青岚|白鹭镇|双河口|石榴巷|北塘|临江|南屏|柳湾|东垭|砚台山|十里铺|梅溪|河西|新港|云头"
 )
 PLACES_EN = ("Qinglan", "Egret Town", "Two Rivers", "North Pond", "Willow Bay", "Ten Mile")
-WHEN = "今天一早|昨晚|上周末|刚才|中午|这几天|天亮前|下班路上|前天傍晚|月初".split("|")
+WHEN = _words("今天一早|昨晚|上周末|刚才|中午|这几天|天亮前|下班路上|前天傍晚|月初")
 WHEN_EN = ("This morning", "Last night", "At noon", "Over the weekend", "Just now")
-WHO = "邻居|卖菜的大姐|出租车司机|值班的人|隔壁桌|同事|房东|保安|一位读者|路过的学生".split("|")
-REACTIONS = "在看|在拍照|在议论|等了很久|没有说话|先回去了|留下了电话|围着打听".split("|")
-MEASURES = "第{n}天|第{n}次|{n}个人|{n}公里外|{n}块钱|{n}分钟".split("|")
+WHO = _words("邻居|卖菜的大姐|出租车司机|值班的人|隔壁桌|同事|房东|保安|一位读者|路过的学生")
+REACTIONS = _words("在看|在拍照|在议论|等了很久|没有说话|先回去了|留下了电话|围着打听")
+MEASURES = _words("第{n}天|第{n}次|{n}个人|{n}站外|{n}块钱|{n}分钟")
 
-NAME_HEADS = "青岚|白鹭|双河|北塘|临江|石榴|柳湾|南屏|梅溪|砚台|云头|新港".split("|")
-NAME_TAILS = "早读|街角|夜话|手记|观察|茶座|周报|小站|电台|拾遗|见闻|邮差|笔录|灯火".split("|")
+FRAMES = _words("有人提到{w}。|评论里都在说{w}。|{w}那边没有动静。|又听见{w}这个词。")
+FRAMES_EN = ("Somebody mentioned {w}.", "The comments are about {w}.", "No news of {w}.")
+
+NAME_HEADS = _words("青岚|白鹭|双河|北塘|临江|石榴|柳湾|南屏|梅溪|砚台|云头|新港")
+NAME_TAILS = _words("早读|街角|夜话|手记|观察|茶座|周报|小站|电台|拾遗|见闻|邮差|笔录|灯火")
 
 # Simplified to traditional, for the characters of this file and of the censor's words only.
-_S = (
-    "铺边面馆烧饼摊团腌坊又队涨钱换关门歇业试请辣张开味样时候娘记个汤热带里来"
+_SIMPLIFIED = (
+    "业东丢两个临书仪们会伞伤关写决凉刚别动医单卖卫参双发变叠号响团园围图场块垭墙够头奖学宝实对将尘层属岚师带开张录户护报拟拨捞换摊数断旧时条来栅"
+    "标栏树样桥检楼毕汤没测涨湾湿滩灯点烧热猫环电盖盘着砖砚笔签紧约纺线练组织终结给维绵绿缘缝罚药萝蓝补装见观规认让议记许论证评诊试话说请读账货贴"
+    "费赛赢车输边过还这进连迟遗邮邻钟钱铁铺锁锋错键镇长门问闷闻队阵难雾静页预颜额风饼馆馈马鱼鹭现转价里几后云体晒闸鹤谈广离码总浆听词盐册"
 )
-_T = (
-    "鋪邊麵館燒餅攤團醃坊又隊漲錢換關門歇業試請辣張開味樣時候娘記個湯熱帶裡來"
+_TRADITIONAL = (
+    "業東丟兩個臨書儀們會傘傷關寫決涼剛別動醫單賣衛參雙發變疊號響團園圍圖場塊埡牆夠頭獎學寶實對將塵層屬嵐師帶開張錄戶護報擬撥撈換攤數斷舊時條來柵"
+    "標欄樹樣橋檢樓畢湯沒測漲灣濕灘燈點燒熱貓環電蓋盤著磚硯筆簽緊約紡線練組織終結給維綿綠緣縫罰藥蘿藍補裝見觀規認讓議記許論證評診試話說請讀賬貨貼"
+    "費賽贏車輸邊過還這進連遲遺郵鄰鐘錢鐵鋪鎖鋒錯鍵鎮長門問悶聞隊陣難霧靜頁預顏額風餅館饋馬魚鷺現轉價裡幾後雲體曬閘鶴談廣離碼總漿聽詞鹽冊"
 )
-_TO_TRADITIONAL = str.maketrans(_S, _T)
+_TO_TRADITIONAL = str.maketrans(_SIMPLIFIED, _TRADITIONAL)
 
 
 def to_traditional(text: str) -> str:
@@ -167,3 +178,94 @@ def to_traditional(text: str) -> str:
     return text.translate(_TO_TRADITIONAL)
 
 
+def pick(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
+    """One of `choices`, all alike."""
+    return choices[int(rng.integers(len(choices)))]
+
+
+def compose(rng: np.random.Generator, topic: Topic, script: Script) -> tuple[str, str]:
+    """A title and a text of one to three paragraphs, joined by newlines."""
+    if script is Script.ENGLISH:
+        return _english(rng, topic)
+    place, subject = pick(rng, PLACES), pick(rng, topic.subjects)
+    title = f"{place}：{subject}{pick(rng, topic.events)}"
+    sentences = [
+        f"{pick(rng, WHEN)}，{place}的{subject}{pick(rng, topic.events)}。",
+        f"{pick(rng, WHO)}说，{pick(rng, topic.remarks)}。",
+        f"{_measure(rng)}，{pick(rng, topic.subjects)}{pick(rng, topic.events)}。",
+        f"现场有{rng.integers(2, 400)}个人{pick(rng, REACTIONS)}，{pick(rng, topic.remarks)}。",
+        f"{pick(rng, PLACES)}那边也有消息：{pick(rng, topic.subjects)}{pick(rng, topic.events)}。",
+        f"{pick(rng, WHEN)}再去看，{_measure(rng)}，{pick(rng, topic.remarks)}。",
+    ]
+    chosen = [sentences[0], *_some(rng, sentences[1:], 1, 4)]
+    return _written(title, script), _written(_paragraphs(rng, chosen, ""), script)
+
+
+def _english(rng: np.random.Generator, topic: Topic) -> tuple[str, str]:
+    place, subject = pick(rng, PLACES_EN), pick(rng, topic.subjects_en)
+    title = f"{place}: {subject} {pick(rng, topic.events_en)}"
+    n = int(rng.integers(2, 400))
+    sentences = [
+        f"{pick(rng, WHEN_EN)} {subject} in {place} {pick(rng, topic.events_en)}.",
+        f"{n} people stood around and said little.",
+        f"A neighbour says {pick(rng, topic.subjects_en)} {pick(rng, topic.events_en)}.",
+        f"It is the same in {pick(rng, PLACES_EN)}, {n % 40 + 2} minutes away.",
+        f"{pick(rng, WHEN_EN)} somebody took {n % 9 + 2} pictures.",
+    ]
+    return title, _paragraphs(rng, [sentences[0], *_some(rng, sentences[1:], 1, 3)], " ")
+
+
+def weave(rng: np.random.Generator, text: str, words: tuple[str, ...], script: Script) -> str:
+    """`text` with each of `words` in a sentence of its own at the end, as `script` writes it."""
+    frames = FRAMES_EN if script is Script.ENGLISH else FRAMES
+    added = [_written(pick(rng, frames).replace("{w}", word), script) for word in words]
+    return text + "\n" + (" " if script is Script.ENGLISH else "").join(added)
+
+
+def update(rng: np.random.Generator, text: str, script: Script) -> str:
+    """`text` as its author left it after an edit."""
+    if script is Script.ENGLISH:
+        return f"{text}\nUpdate: {pick(rng, WHEN_EN).lower()} nothing had changed."
+    return text + "\n" + _written(f"更新：{pick(rng, WHEN)}，{_measure(rng)}，还没有变化。", script)
+
+
+def quoting(rng: np.random.Generator, notice: str) -> tuple[str, str]:
+    """A title and a text that quote a removal notice, as people do whose link has died."""
+    asked = f"昨晚收藏的文章，{pick(rng, WHEN)}打开只看到“{notice}”。\n{pick(rng, WHO)}说也是这样。"
+    titles = (notice, f"打开就是“{notice}”", "又一篇看不到了")
+    marked = f'<div class="error-block"><p>{notice}</p></div>\n网页里写的就是上面这一行。'
+    return pick(rng, titles), asked if rng.random() < 0.6 else marked
+
+
+def comment(rng: np.random.Generator, script: Script) -> tuple[str, str]:
+    """Title and text of one who repeats another's post."""
+    if script is Script.ENGLISH:
+        return f"Shared from {pick(rng, PLACES_EN)}", f"{pick(rng, WHEN_EN)}: worth reading."
+    text = f"{pick(rng, WHO)}转来的，{pick(rng, WHEN)}看了{_measure(rng)}，{pick(rng, REACTIONS)}。"
+    return _written(f"转自{pick(rng, PLACES)}", script), _written(text, script)
+
+
+def account_name(rng: np.random.Generator) -> str:
+    """A name of an account; two draws may be the same."""
+    return pick(rng, NAME_HEADS) + pick(rng, NAME_TAILS)
+
+
+def _written(text: str, script: Script) -> str:
+    return to_traditional(text) if script is Script.TRADITIONAL else text
+
+
+def _measure(rng: np.random.Generator) -> str:
+    return pick(rng, MEASURES).format(n=int(rng.integers(2, 90)))
+
+
+def _some(rng: np.random.Generator, items: list[str], least: int, most: int) -> list[str]:
+    count = int(rng.integers(least, most + 1))
+    return [items[i] for i in sorted(rng.permutation(len(items))[:count].tolist())]
+
+
+def _paragraphs(rng: np.random.Generator, sentences: list[str], between: str) -> str:
+    """The sentences in order, cut into paragraphs at random."""
+    text = sentences[0]
+    for sentence in sentences[1:]:
+        text += ("\n" if rng.random() < 0.3 else between) + sentence
+    return text

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -171,18 +172,22 @@ def checked_url(text: str | URL) -> URL:
         raise Denied(f"the scheme is {url.scheme[:20] or 'missing'}; only http and https are asked")
     if not host or port == 0:
         raise Denied("the URL names no host and port that can be asked")
-    if ":" not in host:
-        _check_name(host)
+    why = "" if ":" in host else _why_no_name(host)
+    if why:
+        raise Denied(why)
     return url if url.raw_user is None and url.raw_password is None else url.with_user(None)
 
 
-def _check_name(host: str) -> None:
+@lru_cache(maxsize=4096)
+def _why_no_name(host: str) -> str:
+    """Why `host` is neither a name nor a canonical IPv4 address; "" if it is one of them."""
     if not _HOST.fullmatch(host):
-        raise Denied(f"{host[:80]!r} is no host name")
+        return f"{host[:80]!r} is no host name"
     # Any host whose last label is a number is an IPv4 address to some resolver (WHATWG URL,
     # "ends in a number checker"): 127.1, 0x7f.1, 2130706433, "127.0.0.1.".
     if _ENDS_IN_NUMBER.search(host) and not _is_canonical_v4(host):
-        raise Denied(f"{host[:80]!r} is an odd way to write an address; write it as 192.0.2.1")
+        return f"{host[:80]!r} is an odd way to write an address; write it as 192.0.2.1"
+    return ""
 
 
 def _is_canonical_v4(host: str) -> bool:

@@ -36,6 +36,8 @@ from vanished.net.politeness import Politeness, retry_after_s
 from vanished.net.proxy import ProxiedConnector, ProxyAddress
 
 USER_AGENT = f"vanished/{__version__} (+observatory)"
+MAX_HEADER = 32 * 1024
+"""Bytes of one header: some sites send policies beyond the 8 KiB that aiohttp reads by itself."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"})
@@ -105,7 +107,11 @@ class Door:
         address = self._proxies.get(proxy)
         if address is None:
             if "://" not in proxy:
-                raise ConfigError(f"No proxy is called {proxy!r}; name it under proxies first.")
+                known = ", ".join(self.settings.proxies) or "none"
+                raise ConfigError(  # what was given may be a mistyped URL, so it is not shown
+                    f"A source asks for a proxy by a name that no proxy has (known: {known});"
+                    " name it under proxies, or write it as socks5h://HOST:PORT."
+                )
             address = self._proxies[proxy] = ProxyAddress.parse(proxy)
         label = proxy if proxy in self.settings.proxies else str(address)
         # The same page asked from elsewhere is another fact: its vantage says so.
@@ -126,6 +132,7 @@ class Door:
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip, deflate"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            max_field_size=MAX_HEADER,
             response_class=_Response,
         )
         # aiohttp repeats a request whose connection broke, without asking: that one would not be

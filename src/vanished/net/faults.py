@@ -28,8 +28,7 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
         if isinstance(cause, Denied):
             return Fault.REFUSED, f"not asked: {cause}"
         if isinstance(cause, ssl.SSLError):
-            reason = getattr(cause, "verify_message", "") or cause.reason or "handshake failed"
-            return Fault.TLS, f"no trusted TLS connection ({reason})"
+            return Fault.TLS, f"no trusted TLS connection ({_tls_reason(cause)})"
         if isinstance(cause, (socket.gaierror, UnicodeError, aiohttp.ClientConnectorDNSError)):
             return Fault.DNS, "the name could not be resolved"
         if isinstance(cause, TimeoutError):
@@ -44,9 +43,18 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
 
 
 def _fault_of_head(error: aiohttp.ClientResponseError) -> tuple[Fault, str]:
-    if isinstance(error.__cause__, aiohttp.http_exceptions.LineTooLong):
+    if any(isinstance(cause, aiohttp.http_exceptions.LineTooLong) for cause in _causes(error)):
         return Fault.TOO_LARGE, "the answer's head is larger than we read"
-    return Fault.UNREADABLE, "what came back is not HTTP"
+    return Fault.UNREADABLE, "what came back cannot be read as HTTP"
+
+
+def _tls_reason(error: BaseException) -> str:
+    """Why OpenSSL gave up. aiohttp's own errors are SSLErrors too, but without a reason."""
+    for cause in _causes(error):
+        reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
+        if reason:
+            return str(reason)
+    return "the handshake failed"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

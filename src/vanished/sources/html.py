@@ -29,6 +29,14 @@ _SHORT = 400  # a main text longer than this is no notice standing alone
 _BLOCK = re.compile(
     rb"<(?=/?(?:p|br|div|li|h[1-6]|tr|t[dh]|section|article|blockquote|pre|dd|dt|option)\b)", re.I
 )
+_OPEN_TAG = re.compile(rb"<(?:[a-z/!][^<>]*)?$")
+_TAG = re.compile(rb"<(/?)([A-Za-z][^\s/>]{0,40})")
+_CLOSE_THEMSELVES = frozenset(
+    b"area base br col embed hr img input link meta param source track wbr"
+    b" p li dt dd tr td th thead tbody tfoot option optgroup rt rp path use".split()
+)
+_FEW_TAGS = 3000
+_MOST_STEPS = 10_000_000  # about half a second
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.I)
 _TITLE_PARTS = re.compile(r"\s+[|·•»:–—-]+\s+|\s*[|_｜]\s*|\s*::\s*|-(?=\D*$)")
 _HOME = re.compile(r"/?|/(index|home|default)(\.\w{2,5})?|/[a-z]{2}([-_][A-Za-z]{2,4})?/?")
@@ -53,14 +61,27 @@ def one_line(text: str) -> str:
 class Page:
     """One parsed document. Everything is read when asked for, and read once."""
 
-    def __init__(self, html: bytes, charset: str = "", *, asked: str = "", answered: str = ""):
-        """`charset` is the header's, "" for none; `asked` and `answered` are addresses."""
+    def __init__(
+        self,
+        html: bytes,
+        charset: str = "",
+        *,
+        asked: str = "",
+        answered: str = "",
+        content: Sequence[str] = (),
+    ) -> None:
+        """`charset` is the header's, "" for none; `asked` and `answered` are addresses.
+
+        `content`: places ("css:...") where a platform puts a post's content, tried in order
+        before the general ones.
+        """
         self._html = _BLOCK.sub(b"\n<", utf8(html, charset))
         self._tree = LexborHTMLParser(self._html)
         self.has_script = bool(self._tree.tags("script"))
         self._tree.strip_tags(_UNSEEN)
         self._asked = asked
         self._answered = answered or asked
+        self._places = [place.removeprefix("css:") for place in content if place[:4] == "css:"]
 
     # -- what the page says ---------------------------------------------------------------------
 
@@ -76,21 +97,15 @@ class Page:
         node = self._tree.css_first("title")
         return one_line(node.text()) if node else ""
 
-    def content(self, places: Sequence[str] = ()) -> str:
-        """The main text on one line: of the first of `places` ("css:...") that has any, else of
-        the only article, else of main, else of the body without its frame.
-        """
-        for place in places:
-            if place.startswith("css:"):
-                for node in self._tree.css(place.removeprefix("css:")):
-                    text = one_line(node.text())
-                    if text:
-                        return text
-        return self.main
+    @cached_property
+    def _headings(self) -> list[str]:
+        return [one_line(node.text()) for node in self._tree.tags("h1")[:_MOST_TEXTS]]
 
     @cached_property
     def main(self) -> str:
-        """The main text of a page of which nothing is known, on one line."""
+        """The main text on one line: of the first content place that has any, else of the only
+        article, else of the only main, else of the body without its frame.
+        """
         node = self._main_node
         if node is not None:
             return one_line(node.text())
@@ -99,17 +114,21 @@ class Page:
 
     @cached_property
     def _main_node(self) -> LexborNode | None:
-        """The only article or main, unless it holds less than a fifth of the page's text."""
+        """The content place that shows, else the only article or main, unless that holds less
+        than a fifth of the page's text.
+        """
+        for place in self._places:
+            for node in self._tree.css(place):
+                if _is_filled(node):
+                    return node
         body = self._tree.body
         if body is None:
             return None
-        whole: int | None = None
         for tag in ("article", "main"):
             nodes = self._tree.tags(tag)
-            if len(nodes) == 1:
-                whole = len(body.text()) if whole is None else whole
-                text = nodes[0].text()
-                if not text.isspace() and text and 5 * len(text) >= whole:
+            if len(nodes) == 1 and _is_filled(nodes[0]):
+                text, whole = nodes[0].text(), body.text()
+                if 5 * len(text) >= len(whole):
                     return nodes[0]
         return None
 
@@ -128,8 +147,10 @@ class Page:
         for element in node.css(_MEDIA) if node else ():
             source = element.attributes.get("data-src") or element.attributes.get("src") or ""
             address = _joined(self._answered, source.strip())
-            if address and len(found) < _MOST_MEDIA:
+            if address:
                 found[address] = None
+            if len(found) == _MOST_MEDIA:
+                break
         return tuple(found)
 
     @property
@@ -140,7 +161,7 @@ class Page:
         """
         if self.main:
             return False
-        return not self.media or (self.has_script and not self._tree.css_first("article, main"))
+        return not self.media or (self.has_script and self._main_node is None)
 
     # -- the places of notices (`notice.Places`) -------------------------------------------------
 
@@ -151,11 +172,11 @@ class Page:
             return [one_line(node.text()) for node in nodes]
         match place:
             case "title":
-                title = self._head_title
+                title = self._head_title[:_SHORT]
                 parts = [part for part in _TITLE_PARTS.split(title) if part]
                 return [title, *parts] if len(parts) > 1 else [title]
             case "h1":
-                return [one_line(node.text()) for node in self._tree.tags("h1")[:_MOST_TEXTS]]
+                return self._headings
             case "main":
                 return [self.main] if len(self.main) <= _SHORT else []
             case "path":
@@ -168,10 +189,7 @@ class Page:
         """Whether the content place is there and not empty."""
         if place == "article":
             return self._is_article
-        return any(
-            not node.text().isspace() and node.text() or node.css_first(_MEDIA)
-            for node in self._tree.css(place.removeprefix("css:"))
-        )
+        return any(_is_filled(node) for node in self._tree.css(place.removeprefix("css:")))
 
     def has(self, selector: str) -> bool:
         """Whether any element meets the CSS `selector`."""
@@ -189,12 +207,16 @@ class Page:
         tree = LexborHTMLParser(self._html)
         tree.strip_tags([*_UNSEEN, *_FRAME, "a", "h1", "h2", "title", "form", "button", "select"])
         text = one_line(tree.body.text()) if tree.body else ""
-        bar = PROSE // 3 if self._main_node and self._main_node.tag == "article" else PROSE
+        bar = PROSE // 2 if self._main_node and self._main_node.tag == "article" else PROSE
         return len(text) + len(_CJK.findall(text)) >= bar
 
     @property
     def _was_redirected(self) -> bool:
-        return bool(self._asked) and self._asked != self._answered
+        """Whether another path answered; a new scheme or host alone says nothing."""
+        if not self._asked or self._asked == self._answered:
+            return False
+        asked, answered = urlsplit(self._asked), urlsplit(self._answered)
+        return (asked.path, asked.query) != (answered.path, answered.query)
 
     def _path(self) -> list[str]:
         """The parts of the path that answered, without ending and case."""
@@ -233,18 +255,52 @@ def utf8(html: bytes, charset: str = "") -> bytes:
 
 
 def is_cut(html: bytes) -> bool:
-    """Whether the document breaks off: it opens <html>, never closes it, and ends in mid-text.
+    """Whether the document breaks off: inside a tag, or it opens <html>, never closes it, and
+    ends in mid-text.
 
     End tags may be left out by the standard, and minifiers do so, but their output then ends with
     some tag; ending in a bare word or inside a script is what a cut leaves. One cut in ten falls
     right after a tag and is not seen: such a page reads as an edit, never as a loss.
     """
     low = html[-4096:].rstrip().lower()
+    if _OPEN_TAG.search(low):
+        return True
     head = html[:2048].lower()
     if b"<html" not in head or b"</html" in low or b"</body" in low:
         return False
     whole = html.lower()
     return not low.endswith(b">") or whole.rfind(b"<script") > whole.rfind(b"</script")
+
+
+def is_too_deep(html: bytes) -> bool:
+    """Whether building the tree could take for ever: open elements times tags above a bound.
+
+    The algorithm of the HTML standard looks through all open elements at many a tag, and opens
+    unclosed formatting again in every block, so its cost can be the product; 8 MB of "<div>" would
+    hold up the whole watch for hours. The estimate errs to the high side only for unclosed tags.
+    """
+    tags = html.count(b"<")
+    if tags < _FEW_TAGS:
+        return False
+    open_now: dict[bytes, int] = {}
+    depth = deepest = 0
+    for closing, name in _TAG.findall(html):
+        tag = name.lower()
+        if tag in _CLOSE_THEMSELVES:
+            continue
+        if not closing:
+            open_now[tag] = open_now.get(tag, 0) + 1
+            depth += 1
+            deepest = max(deepest, depth)
+        elif open_now.get(tag, 0):
+            open_now[tag] -= 1
+            depth -= 1
+    return deepest * tags > _MOST_STEPS
+
+
+def _is_filled(node: LexborNode) -> bool:
+    """Whether anything is to be read or seen in `node`."""
+    return bool(node.text().strip()) or node.css_first(_MEDIA) is not None
 
 
 def _joined(base: str, address: str) -> str:

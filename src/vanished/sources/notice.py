@@ -71,11 +71,6 @@ class Wording:
     seen: str
     norm: str
 
-    def meets(self, norm: str) -> bool:
-        if self.match is Match.EXACT:
-            return norm == self.norm
-        return norm.startswith(self.norm) if self.match is Match.PREFIX else self.norm in norm
-
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -116,6 +111,39 @@ class _Hit:
     rank: tuple[bool, bool, int, int]  # smallest wins
 
 
+class _Rules:
+    """The wordings at one place, sorted so that an ordinary title costs a few look-ups."""
+
+    def __init__(self) -> None:
+        self.exact: dict[str, tuple[Notice, Wording]] = {}
+        self.inexact: list[tuple[Notice, Wording]] = []
+        self.prefixes: tuple[str, ...] = ()
+        self.parts: tuple[str, ...] = ()
+
+    def add(self, notice: Notice, wording: Wording) -> None:
+        """Enter one wording."""
+        if wording.match is Match.EXACT:
+            self.exact[wording.norm] = (notice, wording)
+            return
+        self.inexact.append((notice, wording))
+        if wording.match is Match.PREFIX:
+            self.prefixes += (wording.norm,)
+        else:
+            self.parts += (wording.norm,)
+
+    def met_by(self, norm: str) -> list[tuple[Notice, Wording]]:
+        """Every wording that the normalised text `norm` meets."""
+        found = [self.exact[norm]] if norm in self.exact else []
+        if norm.startswith(self.prefixes) or any(part in norm for part in self.parts):
+            found += [
+                (notice, wording)
+                for notice, wording in self.inexact
+                if norm.startswith(wording.norm)
+                or (wording.match is Match.CONTAINS and wording.norm in norm)
+            ]
+        return found
+
+
 @dataclass(frozen=True)
 class Pack:
     """The notices of one platform. `hosts` are the only hosts where its content places bind.
@@ -130,18 +158,18 @@ class Pack:
     hosts: tuple[str, ...]
     content: tuple[str, ...]
     notices: tuple[Notice, ...]
-    _at: Mapping[str, tuple[tuple[Notice, Wording], ...]] = field(init=False, repr=False)
+    _at: Mapping[str, _Rules] = field(init=False, repr=False)
     _any_css: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        at: dict[str, list[tuple[Notice, Wording]]] = {}
+        at: dict[str, _Rules] = {}
         for notice in self.notices:
             for wording in notice.wordings:
                 for place in wording.where:
-                    at.setdefault(place, []).append((notice, wording))
+                    at.setdefault(place, _Rules()).add(notice, wording)
         css = [place.removeprefix("css:") for place in at if place.startswith("css:")]
         css += [selector for notice in self.notices for selector in notice.elements]
-        object.__setattr__(self, "_at", {place: tuple(found) for place, found in at.items()})
+        object.__setattr__(self, "_at", at)
         object.__setattr__(self, "_any_css", ", ".join(dict.fromkeys(css)))
 
     @property
@@ -185,16 +213,14 @@ class Pack:
 
     def _hits(self, place: str, texts: Iterable[str]) -> list[_Hit]:
         rules = self._at.get(place)
-        if not rules:
+        if rules is None:
             return []
         hits = []
         for text in texts:
-            norm = normal(text[: 4 * LONGEST])
-            for notice, wording in rules:
-                if norm and wording.meets(norm):
-                    # A failed look outranks any removal: it is the answer that proves less.
-                    rank = (notice.kind is not Kind.ERROR, False, wording.match, -len(wording.norm))
-                    hits.append(_Hit(notice, text, rank))
+            for notice, wording in rules.met_by(normal(text[: 4 * LONGEST])):
+                # A failed look outranks any removal: it is the answer that proves less.
+                rank = (notice.kind is not Kind.ERROR, False, wording.match, -len(wording.norm))
+                hits.append(_Hit(notice, text, rank))
         return hits
 
 
@@ -211,7 +237,9 @@ def normal(text: str) -> str:
     Blanks beside a Chinese character or sign are dropped, since platforms write "屏蔽, 内容" and
     "屏蔽，内容" alike. Simplified and traditional forms stay apart: they are wordings of their own.
     """
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    text = unicodedata.normalize("NFD", _INVISIBLE.sub("", text))
+    for _ in range(2):  # Unicode 3.13, R5: folding can undo the form, and once more is enough
+        text = unicodedata.normalize("NFKC", text.casefold())
     text = _BLANK_AT_CJK.sub("", " ".join(text.split()))
     end = len(text)
     while end and (text[end - 1].isspace() or unicodedata.category(text[end - 1])[0] == "P"):
@@ -248,7 +276,8 @@ def parse_pack(text: str, name: str) -> Pack:
         raise ConfigError(f"{at} is not TOML: {error}.") from None
     version = table.take("version", date)
     content = _content(table, "content")
-    notices = [_notice(Table(n, at), name, content) for n in table.tables("notice")]
+    where = table.strings("where", needed=False)
+    notices = [_notice(Table(n, at), name, content, where) for n in table.tables("notice")]
     pack = Pack(
         name=name,
         platform=table.take("platform", str),
@@ -262,7 +291,8 @@ def parse_pack(text: str, name: str) -> Pack:
     return pack
 
 
-def _notice(table: Table, pack: str, content: tuple[str, ...]) -> Notice:
+def _notice(table: Table, pack: str, content: tuple[str, ...], where: list[str]) -> Notice:
+    """One rule; `content` and `where` are the pack's own places, which a rule may overrule."""
     ident = table.take("id", str)
     if not _RULE_ID.fullmatch(ident):
         raise table.wrong(f"the id '{ident}' has to be words of a-z and 0-9 joined by '-'")
@@ -285,7 +315,7 @@ def _notice(table: Table, pack: str, content: tuple[str, ...]) -> Notice:
         rule=f"{pack}/{ident}@{table.take('rule_version', str)}",
         meaning=table.take("meaning", str),
         unless=_content(table, "unless") if "unless" in table.left else content,
-        wordings=tuple(_wording(Table(w, table.at)) for w in table.tables("wording")),
+        wordings=tuple(_wording(Table(w, table.at), where) for w in table.tables("wording")),
         elements=tuple(_element(Table(e, table.at)) for e in table.tables("element")),
         statuses=tuple(_status(Table(s, table.at)) for s in table.tables("status")),
     )
@@ -295,13 +325,13 @@ def _notice(table: Table, pack: str, content: tuple[str, ...]) -> Notice:
     return notice
 
 
-def _wording(table: Table) -> Wording:
+def _wording(table: Table, default: list[str]) -> Wording:
     text = table.take("text", str)
     norm = normal(text)
     if not norm or len(norm) > LONGEST:
         raise table.wrong(f"the wording '{text[:40]}' has to be 1 to {LONGEST} characters long")
     match = table.choice("match", {m.name.lower(): m for m in Match}, Match.EXACT)
-    where = table.strings("where")
+    where = table.strings("where") if "where" in table.left or not default else default
     for place in where:
         if place.startswith("css:"):
             _selector(table, place.removeprefix("css:"))

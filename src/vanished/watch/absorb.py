@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
 from vanished.judge import judge, next_look_s
-from vanished.model import ALIVE, DAY, SECOND, Kind, Micros, Observation, State, Verdict
+from vanished.model import ALIVE, DAY, NO_COUNTS, SECOND, Kind, Micros, Observation, State, Verdict
 from vanished.watch.schedule import Schedule
 
 RETURN_CHECK: Micros = DAY  # a lost post is asked once a day whether it is back
@@ -22,8 +22,27 @@ BACKOFF_S = (30.0, 3600.0)  # first and longest wait after failed looks
 
 def digest(observation: Observation) -> int:
     """63 bits over what a look said, without when."""
-    said = repr(observation.says()).encode()
-    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big") >> 1
+    signal, counts = observation.signal, observation.counts
+    said = "\x1f".join(
+        (
+            signal.kind,
+            ",".join(sorted(signal.causes)),
+            signal.rule,
+            signal.strength,
+            signal.fault or "",
+            str(signal.status),
+            signal.words,
+            signal.by,
+            str(signal.account_level),
+            observation.via,
+            observation.vantage,
+            observation.version,
+            "" if counts is NO_COUNTS else repr(counts),
+            observation.capture,
+        )
+    )
+    hashed = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(hashed, "big") >> 1
 
 
 def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> Change:
@@ -39,7 +58,7 @@ def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> C
     # A look older than the run's last one starts a run of its own, so that no run ever spans it.
     track.said = said if in_order else -1
     track.has_case = bool(opened)
-    if isinstance(row, PostRow) and observation.version:
+    if isinstance(row, PostRow) and observation.version not in ("", row.post.version):
         row.post = replace(row.post, version=observation.version)
     return Change(row, observation, extends, tuple(opened) if opened else None)
 

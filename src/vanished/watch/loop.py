@@ -102,11 +102,11 @@ class Watch:
         self._begin()
         try:
             while not self._stop and (until is None or self.clock.now() < until):
-                now = self.clock.now()
-                if self._answered and self._must_commit(now):
-                    self._commit(now)
                 self._dispatch(self.clock.now())
-                await self._rest(until)
+                if self._answered and self._must_commit(self.clock.now()):
+                    self._commit(self.clock.now())  # and ask again what that made due
+                else:
+                    await self._rest(until)
         finally:
             await self._end()
         return self.progress
@@ -147,9 +147,7 @@ class Watch:
         free = len(self._tasks) < self.concurrency
         dates = [until] if until is not None else []
         if self._answered:
-            dates.append(max(self._last_commit + self.commit_every, now))
-            if len(self._answered) >= MOST_AT_ONCE or not self._tasks:
-                return
+            dates.append(self._last_commit + self.commit_every)
         if free:
             dates.append(self.schedule.next_due(now))
             dates += [
@@ -189,7 +187,7 @@ class Watch:
         groups: dict[tuple[str, str], list[PostRow]] = {}
         for row in rows:
             self._held[row.id] = row
-            groups.setdefault((row.post.platform, host_of(row.post.url)), []).append(row)
+            groups.setdefault((row.post.platform, row.host), []).append(row)
         for (platform, host), group in groups.items():
             source = self.sources.get(platform)
             if source is None:  # its source was taken out of this run; the post keeps its date
@@ -262,7 +260,7 @@ class Watch:
                 self._ledger.look(row, look.observation, look.version, now)
         for row in self._ledger.commit(now):
             if row.id not in self._held:
-                self.schedule.put(row.id, self._host(host_of(row.post.url)), row.track.due)
+                self.schedule.put(row.id, self._host(row.host), row.track.due)
         self._last_commit = self.clock.now()
 
     async def _end(self) -> None:

@@ -67,6 +67,7 @@ class AgeBuckets:
         self._host = np.zeros(1024, dtype=np.int32)
         self._ready: dict[int, deque[int]] = {}
         self._ready_until: Micros = -1  # every post due by then stands in _ready
+        self._unseen: Micros = NEVER  # no post that stands elsewhere is due before this
 
     def interval(self, born: Micros, now: Micros) -> Micros:
         return int(self._every[np.searchsorted(self._ages, max(0, now - born), side="right")])
@@ -84,6 +85,8 @@ class AgeBuckets:
         self._host[post] = host
         if due <= self._ready_until:
             self._ready.setdefault(host, deque()).append(post)
+        elif due < self._unseen:
+            self._unseen = due
 
     def put_all(
         self, posts: npt.NDArray[np.int64], hosts: npt.NDArray[np.int32], due: npt.NDArray[np.int64]
@@ -94,6 +97,7 @@ class AgeBuckets:
             self._host[posts] = hosts
         self._ready.clear()
         self._ready_until = -1
+        self._unseen = int(self._due.min())
 
     def _scan(self, now: Micros) -> None:
         """Collect what is due by `now`, longest overdue first."""
@@ -102,10 +106,12 @@ class AgeBuckets:
         for post in due[np.argsort(self._due[due], kind="stable")].tolist():
             self._ready.setdefault(int(self._host[post]), deque()).append(post)
         self._ready_until = now
+        later = self._due[self._due > now]
+        self._unseen = int(later.min()) if len(later) else NEVER
 
     def take(self, now: Micros, room: Callable[[int], int], most: int) -> list[int]:
-        empty = not any(self._ready.values())
-        if now > self._ready_until and (empty or now - self._ready_until >= RESCAN):
+        rested = now - self._ready_until >= RESCAN
+        if self._unseen <= now and (rested or not any(self._ready.values())):
             self._scan(now)
         taken: list[int] = []
         for host, waiting in self._ready.items():
@@ -119,11 +125,9 @@ class AgeBuckets:
         return taken
 
     def next_due(self, now: Micros) -> Micros:
-        unseen = self._due[self._due > self._ready_until]
-        date = int(unseen.min()) if len(unseen) else NEVER
-        if date <= now and any(self._ready.values()):
+        if self._unseen <= now and any(self._ready.values()):
             return self._ready_until + RESCAN
-        return date
+        return self._unseen
 
     def waiting(self) -> list[int]:
         return [host for host, posts in self._ready.items() if posts]

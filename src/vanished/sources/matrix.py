@@ -1,0 +1,421 @@
+"""Matrix rooms, read as an ordinary user reads them through the client-server API.
+
+In: a room's alias or id, and a `Fetch`. Out: the room's messages with what each answer proves:
+alive in which wording, redacted and in whose name, not found; and the same about the room. What
+an answer means stands in `notices/matrix.toml`; here is how to ask and where to read.
+
+What it deliberately does not do: it never enters a room unless `join = true`, since joining shows
+the observer to everybody there. It sends the access token to the one server that the settings
+name, nowhere else. It reads `m.room.message` only: no encrypted events, stickers or polls.
+
+What an observer in the room can see, measured on Synapse 1.163.2:
+- A leave or a closed account is no loss: the posts stay. If the account was closed with the wish
+  to erase it, whoever was in the room when a post was sent still reads it; others get it empty.
+- Whoever was thrown out still reads what was said before, and is told "not in the room" like
+  somebody whose room was taken away. The room's summary tells the two apart.
+- A room that the operator only blocked reads on as before for those inside; a room that was shut
+  down but not purged still gives them its posts one by one, and nobody anything else.
+- A redaction in the author's name can be the operator's. (Synapse's bulk redaction puts each one
+  right behind its message in the room's order, where no client can put one; no rule uses it yet.)
+- Redacting strips an edit down to what a redacted post looks like. The cursor knows the edits of
+  earlier readings; one sent and redacted in between looks like a post never seen alive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from urllib.parse import urlsplit
+
+from vanished.errors import ConfigError, UsageError
+from vanished.model import (
+    ALIVE,
+    Account,
+    Cause,
+    Discovery,
+    Fault,
+    Kind,
+    Look,
+    Post,
+    Sighting,
+    Signal,
+    Via,
+    failed,
+)
+from vanished.net.exchange import Exchange, Fetch
+from vanished.sources import Naming, Settings
+from vanished.sources import matrix_api as api
+from vanished.sources.matrix_api import Asker, Event, Page
+
+MOST_PAGES = 10  # of one reading; what is left over comes with the next
+BACK_PAGES = 3  # read again when many older events changed
+FEW = 3  # so many changed events are asked for one by one; more are first looked for in pages
+MOST_ASKED = 20  # changed events asked for one by one in one reading
+MOST_KEPT = 300  # changed events, and edits, that the cursor remembers
+
+_ALIAS = re.compile(r"#[^\s:]+:(?P<server>[!-~]+)")
+_ROOM = re.compile(r"![!-9;-~]+:[!-~]+|![A-Za-z0-9_-]{43}")  # room version 12 names no server
+
+
+class MatrixSource:
+    """The source of Matrix rooms; see `sources.Source`.
+
+    `batch` is 1 since the API has no call for several given events. The cheap way to follow many
+    posts is `discover`: redactions and edits arrive there as events, a hundred to a request.
+    """
+
+    platform = "matrix"
+    batch = 1
+
+    def __init__(self, name: Naming, settings: Settings) -> None:
+        """Raises ConfigError for a `server` or `token_env` that cannot be one."""
+        self._name = name
+        self._server = _server(str(settings.get("server", "")))
+        self._variable = str(settings.get("token_env", "VANISHED_MATRIX_TOKEN"))
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self._variable):
+            raise ConfigError(
+                "[sources.matrix] token_env has to be the name of an environment variable, such"
+                " as VANISHED_MATRIX_TOKEN; the token itself belongs in that variable."
+            )
+        self._join = settings.get("join", False) is True
+
+    def account(self, address: str) -> Account:
+        """The room of an alias or id; its url lies on the homeserver that is asked."""
+        address = address.strip()
+        alias = _ALIAS.fullmatch(address)
+        if not (alias or _ROOM.fullmatch(address)) or len(address.encode()) > 255:
+            raise UsageError(
+                f"'{address[:80]}' is no Matrix room; give an alias such as '#news:example.org' or"
+                " a room id such as '!abc123:example.org'."
+            )
+        if not self._server:
+            guess = alias["server"].partition(":")[0] if alias else "matrix.example.org"
+            raise UsageError(
+                "[sources.matrix] names no homeserver to ask; write the one that your access token"
+                f' is for, such as server = "https://{guess}": the token is sent there and nowhere'
+                " else."
+            )
+        url = self._server + (api.alias_path(address) if alias else api.room_path(address))
+        key = self._name(self.platform, address)
+        return Account(key, self.platform, address, name=address, url=url)
+
+    async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
+        """Read what is new in the room: at first the latest messages, later all since then."""
+        ask = self._asker(account.url, fetch)
+        mark = _Mark.load(cursor)
+        alias = account.native_id if account.native_id.startswith("#") else ""
+        if not mark.room:
+            found = await _resolve(ask, alias) if alias else account.native_id
+            if isinstance(found, Signal):
+                return Discovery(ask.seen(account.key, found, Via.TIMELINE))
+            mark = _Mark(found)
+        before = mark.at
+        pages, refusal = await _read(ask, mark)
+        shut = None
+        if refusal and refusal.status == 403 and self._join and not before:
+            shut = await _enter(ask, alias or mark.room)
+            if shut is None:
+                pages, refusal = await _read(ask, mark)
+        signal = await _standing(ask, mark, alias, pages, refusal, known=bool(before))
+        if shut is not None and signal.kind is Kind.ERROR:
+            signal = shut
+        sightings = self._met(account, mark, pages, first=not before)
+        if not refusal:
+            sightings |= await self._settled(account, mark, before, ask)
+        if mark.moved and (signal.kind is Kind.ALIVE or Cause.UNKNOWN in signal.causes):
+            signal = api.rule("tombstone", "replacement_room", words=mark.moved)
+        observation = ask.seen(account.key, signal, Via.TIMELINE)
+        return Discovery(observation, tuple(sightings.values()), cursor=mark.dump())
+
+    async def look(self, posts: Sequence[Post], fetch: Fetch) -> list[Look]:
+        """Ask for each post's event. "Not found" counts only while its room can be read."""
+        return [await self._look(post, fetch) for post in posts]
+
+    async def _look(self, post: Post, fetch: Fetch) -> Look:
+        ask = self._asker(post.url, fetch)
+        room, slash, ident = post.native_id.partition("/$")
+        ident = slash[1:] + ident
+        exchange = await ask.get(api.event_path(room, ident))
+        event = api.json_of(exchange)
+        if exchange.status == 200 and event.get("event_id") == ident:
+            signal, version = api.reading(event)
+            return Look(ask.seen(post.key, signal, Via.DIRECT, version), version)
+        signal = ask.failed(exchange)
+        if exchange.status == 404 and event.get("errcode") == "M_NOT_FOUND":
+            # Somebody who is not in the room gets the same answer for every event in it.
+            signal = await _room(ask, room, "", refused=True, known=True)
+            if signal.kind is Kind.ALIVE:
+                signal = api.rule("event.errcode", "M_NOT_FOUND", status=404)
+        return Look(ask.seen(post.key, signal, Via.DIRECT))
+
+    def _asker(self, url: str, fetch: Fetch) -> Asker:
+        base = url.partition("/_matrix/")[0]
+        token = os.environ.get(self._variable, "").strip() if base == self._server else ""
+        return Asker(fetch, base, token, self._variable)
+
+    def _sighting(self, account: Account, room: str, event: Event, page: Page) -> Sighting:
+        native = f"{room}/{event['event_id']}"
+        signal, version = api.reading(event)
+        key = self._name(self.platform, native)
+        base = account.url.partition("/_matrix/")[0]
+        post = Post(
+            key,
+            account.key,
+            self.platform,
+            native,
+            base + api.event_path(room, event["event_id"]),
+            published_at=api.published(event),
+        )
+        via = Via.DIRECT if page.single else Via.TIMELINE
+        seen = api.observed(key, page.exchange, page.exchange, signal, via, version)
+        return Sighting(post, seen, version)
+
+    def _met(
+        self, account: Account, mark: _Mark, pages: Sequence[Page], *, first: bool
+    ) -> dict[str, Sighting]:
+        """The posts in `pages` by event id; notes in `mark` which others changed.
+
+        A page shows its own events as they are now, so only a change of an event outside the page
+        is news. In the first reading none is: we never saw what lies outside.
+        """
+        met: dict[str, Sighting] = {}
+        for page in pages:
+            here = {event["event_id"] for event in page.events}
+            for event in page.events:
+                changed = ""
+                match event.get("type"):
+                    case "m.room.message" if original := api.edited(event):
+                        mark.edits[event["event_id"]] = changed = original
+                    case "m.room.message" if event["event_id"] not in mark.edits:
+                        met[event["event_id"]] = self._sighting(account, mark.room, event, page)
+                    case "m.room.redaction":
+                        target = api.redacted(event)
+                        changed = mark.edits.get(target, target)
+                    case "m.room.tombstone":
+                        mark.moved = api.successor(event)
+                if changed and changed not in here and not first:
+                    mark.ask[changed] = True
+        if first:
+            dates = [api.milliseconds(event) for page in pages for event in page.events]
+            mark.since = min((date for date in dates if date is not None), default=0)
+        return met
+
+    async def _settled(
+        self, account: Account, mark: _Mark, before: str, ask: Asker
+    ) -> dict[str, Sighting]:
+        """What became of the events in `mark.ask`: by pages while they are many, then singly.
+
+        Those that are not messages, or are older than what we ever saw, are dropped.
+        """
+        found: dict[str, Sighting] = {}
+
+        def settle(event: Event, page: Page) -> None:
+            mark.ask.pop(event["event_id"], None)
+            date = api.milliseconds(event)
+            old = date is not None and date < mark.since
+            if event.get("type") == "m.room.message" and not old and not api.edited(event):
+                sighting = self._sighting(account, mark.room, event, page)
+                found[event["event_id"]] = sighting
+
+        start = before
+        for _ in range(BACK_PAGES):
+            if len(mark.ask) <= FEW or not start:
+                break
+            page = await api.read_page(ask, mark.room, "b", start)
+            if isinstance(page, Exchange):
+                break
+            hits = [event for event in page.events if event["event_id"] in mark.ask]
+            for event in hits:
+                settle(event, page)
+            start = page.end if hits else ""
+        for ident in list(mark.ask)[:MOST_ASKED]:
+            exchange = await ask.get(api.event_path(mark.room, ident))
+            event = api.json_of(exchange)
+            if exchange.status == 200 and event.get("event_id") == ident:
+                settle(event, Page(exchange, [event], single=True))
+            elif exchange.status == 404:
+                del mark.ask[ident]  # not for our eyes; if we know it, its next look says more
+            else:
+                break
+        return found
+
+
+# -- reading a room --------------------------------------------------------------------------
+
+
+async def _read(ask: Asker, mark: _Mark) -> tuple[list[Page], Exchange | None]:
+    """The pages that are new, oldest first, and the refusal that ended the reading, if any.
+
+    Moves `mark.at` past what was read. A first reading that breaks off counts for nothing, since
+    its pages come newest first and the cursor could not say what is missing.
+    """
+    first, at = not mark.at, mark.at
+    now = await api.position(ask)
+    if isinstance(now, Exchange):
+        return [], now
+    pages: list[Page] = []
+    while len(pages) < MOST_PAGES:
+        page = await api.read_page(ask, mark.room, "b" if first else "f", at)
+        if isinstance(page, Exchange):
+            mark.at = "" if first else at
+            return ([] if first else pages), page
+        pages.append(page)
+        if not page.end or page.end == at:
+            break
+        at = page.end
+    else:
+        now = now if first else at
+    mark.at = now
+    return (pages[::-1] if first else pages), None
+
+
+async def _resolve(ask: Asker, alias: str) -> str | Signal:
+    """The room id of an alias, or the failed look. An alias that leads nowhere may be a typo."""
+    exchange = await ask.get(api.alias_path(alias))
+    answer = api.json_of(exchange)
+    room = answer.get("room_id")
+    if exchange.status == 200 and isinstance(room, str) and _ROOM.fullmatch(room):
+        return room
+    if exchange.status == 404 and answer.get("errcode") == "M_NOT_FOUND":
+        words = "no room answers to this alias; see whether it is spelt right"
+        return failed(Fault.UNREADABLE, status=404, words=words)
+    return ask.failed(exchange)
+
+
+async def _enter(ask: Asker, room: str) -> Signal | None:
+    """Join; None if that worked, else the failed look. Everybody in the room sees a join."""
+    exchange = await ask.post(api.join_path(room))
+    return None if exchange.status == 200 else ask.failed(exchange)
+
+
+# -- what became of a room ---------------------------------------------------------------------
+
+
+async def _standing(
+    ask: Asker,
+    mark: _Mark,
+    alias: str,
+    pages: Sequence[Page],
+    refusal: Exchange | None,
+    *,
+    known: bool,
+) -> Signal:
+    """What one reading says of the room. `known`: it could be read before."""
+    if refusal is None:
+        if any(api.shown_inside(event) for page in pages for event in page.events):
+            return ALIVE
+        return await _room(ask, mark.room, alias, refused=False, known=known)
+    if refusal.fault is None and refusal.status == 403:
+        signal = await _room(ask, mark.room, alias, refused=True, known=known)
+        return ask.failed(refusal) if signal.kind is Kind.ALIVE else signal
+    code = api.json_of(refusal).get("errcode")
+    if known and refusal.status == 404 and code == "M_NOT_FOUND":
+        return api.rule("messages.errcode", "M_NOT_FOUND", status=404)
+    return ask.failed(refusal)
+
+
+async def _room(ask: Asker, room: str, alias: str, *, refused: bool, known: bool) -> Signal:
+    """Whether a room is still there for others when it is silent, or `refused`, to us.
+
+    An observer who was thrown out is refused like one whose room was taken away. The summary
+    tells the two apart: it knows the room as long as anybody on the server is in it.
+    """
+    summary = await ask.get(api.summary_path(room))
+    if summary.fault is not None:
+        return ask.failed(summary)
+    answer = api.json_of(summary)
+    if summary.status == 200:
+        membership = answer.get("membership", None if refused else "join")
+        if membership == "join" or answer.get("world_readable") is True:
+            return ALIVE
+    left = api.matched("summary.error", api.text_of(answer.get("error")))
+    told = summary.status == 200 or left is not None or answer.get("errcode") == "M_NOT_FOUND"
+    if not told and not refused:
+        return ALIVE  # a server that has no summaries
+    probe = await ask.get(f"{api.room_path(room)}/initialSync", limit=1)
+    said = api.text_of(api.json_of(probe).get("error"))
+    blocked = api.matched("error", said) if probe.status == 403 else None
+    if blocked is not None:
+        return replace(blocked, status=403)
+    if known and summary.status != 200:
+        replaced = await _replaced(ask, room, alias) if alias else None
+        if replaced is not None:
+            return replaced
+        if left is not None:
+            return replace(left, status=summary.status)
+    return failed(
+        Fault.FORBIDDEN,
+        status=403,
+        words="the observer is not in the room; enter it with the observer's account, or write"
+        " join = true in [sources.matrix]",
+    )
+
+
+async def _replaced(ask: Asker, room: str, alias: str) -> Signal | None:
+    """The notice of a shutdown, if the lost room's alias now leads to a room that was made so."""
+    other = api.text_of(api.json_of(await ask.get(api.alias_path(alias))).get("room_id"))
+    if not other or other == room:
+        return None
+    levels = api.json_of(await ask.get(f"{api.room_path(other)}/state/m.room.power_levels/"))
+    least = levels.get("users_default")
+    if not isinstance(least, int) or least >= 0:
+        return None
+    page = await api.read_page(ask, other, "b", "")
+    events = () if isinstance(page, Exchange) else page.events
+    texts = [
+        api.text_of(api.table_of(event.get("content")).get("body")) for event in reversed(events)
+    ]
+    for text in texts:
+        notice = api.matched("alias.message", text)
+        if notice is not None:
+            return notice
+    return api.rule("alias.users_default", "negative", words=texts[0] if texts else "")
+
+
+# -- settings and the cursor ------------------------------------------------------------------
+
+
+def _server(given: str) -> str:
+    """The homeserver's base url without a path, "" if none is set."""
+    if not given:
+        return ""
+    try:
+        parts = urlsplit(given)
+        bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and bare
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(
+            "[sources.matrix] server has to be the address of a homeserver, such as"
+            ' "https://matrix.example.org".'
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(slots=True)
+class _Mark:
+    """How far a room was read: what the cursor holds, as JSON."""
+
+    room: str = ""
+    at: str = ""  # pagination token after the last event read; "" before the first reading
+    since: int = 0  # date of the oldest event of the first reading, milliseconds
+    moved: str = ""  # words of the tombstone
+    ask: dict[str, bool] = field(default_factory=dict)  # changed events to ask for; a set in order
+    edits: dict[str, str] = field(default_factory=dict)  # edit -> what it edits
+
+    @classmethod
+    def load(cls, cursor: str) -> _Mark:
+        """The mark in `cursor`; a cursor of another version means a first reading."""
+        try:
+            return cls(**json.loads(cursor)) if cursor else cls()
+        except (ValueError, TypeError):
+            return cls()
+
+    def dump(self) -> str:
+        ask = dict(list(self.ask.items())[-MOST_KEPT:])
+        edits = dict(list(self.edits.items())[-MOST_KEPT:])
+        return json.dumps(asdict(replace(self, ask=ask, edits=edits)), separators=(",", ":"))

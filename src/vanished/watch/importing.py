@@ -1,0 +1,161 @@
+"""Take over a peer's record: its accounts, posts and losses become ours, marked as the peer's.
+
+In: a file that a reader in `sources/imports/` understands. Out: one commit, all or nothing. A
+record that we hold already is left alone, so that importing twice changes nothing. Imported posts
+are not asked again: their addresses are not in such records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vanished.archive.columns import Judgement, Wording
+from vanished.archive.observatory import Observatory
+from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Track
+from vanished.clock import SystemClock
+from vanished.errors import UsageError
+from vanished.model import Micros, Observation, Post, State, at
+from vanished.sources.imports import Imported, wechatscope
+from vanished.watch.absorb import absorb, decide
+from vanished.watch.schedule import NEVER
+
+PEERS = ("wechatscope",)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What an import added, and what it found."""
+
+    peer: str
+    accounts: int
+    posts: int
+    observations: int
+    known: int  # records that we held already
+    notices: Mapping[str, int]  # notice as the peer recorded it -> how many records
+    causes: Mapping[str, int]  # posts by the causes left open
+    conflicts: int
+    gaps: Sequence[tuple[Micros, Micros]]
+
+    def facts(self) -> dict[str, object]:
+        return {
+            "peer": self.peer,
+            "accounts": self.accounts,
+            "posts": self.posts,
+            "observations": self.observations,
+            "known": self.known,
+            "notices": dict(self.notices),
+            "causes": dict(self.causes),
+            "conflicts": self.conflicts,
+            "gaps": [[at(since).isoformat(), at(until).isoformat()] for since, until in self.gaps],
+        }
+
+    def text(self) -> str:
+        lines = [
+            f"Took over {self.observations} records of {self.posts} posts of {self.accounts}"
+            f" accounts from {self.peer}; {self.known} were known already."
+        ]
+        lines += [f"  {n:6}  {notice}" for notice, n in self.notices.items()]
+        lines.append(f"{self.conflicts} posts carry notices that contradict each other.")
+        if self.gaps:
+            lines.append(f"The record has {len(self.gaps)} gaps, which are no calm:")
+            lines += [
+                f"  {at(since):%Y-%m-%d %H:%M} to {at(until):%Y-%m-%d %H:%M}"
+                for since, until in self.gaps
+            ]
+        return "\n".join(lines)
+
+
+def read_record(observatory: Observatory, peer: str, file: Path) -> Imported:
+    """The record of `peer` in `file`; UsageError if we do not read that peer's."""
+    if peer != "wechatscope":
+        raise UsageError(f"No reader is called '{peer}'; there are: {', '.join(PEERS)}.")
+    return wechatscope.read(file, observatory.naming)
+
+
+def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
+    """Read the whole of `file`, then keep it in one commit."""
+    record = read_record(observatory, peer, file)
+    now = SystemClock().now()
+    entry = Entry()
+    accounts = _accounts(observatory, record, entry, now)
+    by_post: dict[str, list[Observation]] = {}
+    for observation in record.observations:
+        by_post.setdefault(observation.subject, []).append(observation)
+    known_rows = observatory.post_rows_by_key([post.key for post in record.posts])
+    known = 0
+    causes: Counter[str] = Counter()
+    conflicts = 0
+    for post in record.posts:
+        row = known_rows.get(post.key) or _new_post(observatory, accounts, post, entry)
+        case = observatory.case(post.key) if row.track.has_case else []
+        fresh = [seen for seen in by_post.get(post.key, []) if seen not in case]
+        known += len(by_post.get(post.key, [])) - len(fresh)
+        if not fresh:
+            continue
+        judgement = _enter(observatory, row, case, fresh, entry, now)
+        if judgement is not None and judgement.verdict.state is State.GONE:
+            causes[" or ".join(sorted(judgement.verdict.causes))] += 1
+            conflicts += bool(judgement.verdict.conflicts)
+    new = {row.subject for row in entry.new_posts}
+    entry.versions += [Wording(p, seen, v) for p, seen, v in record.versions if p in new]
+    if entry.changes:
+        entry.coverage += record.coverage
+        observatory.commit(entry, now)
+    return TakenOver(
+        peer=peer,
+        accounts=len(entry.new_accounts),
+        posts=len(entry.new_posts),
+        observations=sum(change.observation is not None for change in entry.changes),
+        known=known,
+        notices=record.notices,
+        causes=dict(causes.most_common()),
+        conflicts=conflicts,
+        gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == "gap"],
+    )
+
+
+def _accounts(
+    observatory: Observatory, record: Imported, entry: Entry, now: Micros
+) -> dict[str, int]:
+    """Row numbers of the record's accounts; the unknown ones are added, unwatched."""
+    numbers = observatory.account_ids()
+    for account in record.accounts:
+        if account.key not in numbers:
+            row = AccountRow(
+                observatory.next_account_id(), account, "", Track(due=NEVER), watched=False
+            )
+            numbers[account.key] = row.id
+            entry.new_accounts.append(row)
+    return numbers
+
+
+def _new_post(
+    observatory: Observatory, accounts: Mapping[str, int], post: Post, entry: Entry
+) -> PostRow:
+    row = PostRow(observatory.next_post_id(), post, accounts[post.account], Track(due=NEVER))
+    entry.new_posts.append(row)
+    return row
+
+
+def _enter(
+    observatory: Observatory,
+    row: PostRow,
+    case: Sequence[Observation],
+    fresh: Iterable[Observation],
+    entry: Entry,
+    now: Micros,
+) -> Judgement | None:
+    for seen in fresh:
+        change = absorb(row, seen, case)
+        if not change.extends:
+            row.track.run = observatory.next_run()
+        case = change.case or case
+        entry.changes.append(Change(row, seen, change.extends, change.case, run=row.track.run or 0))
+    verdict = decide(row, case, None)
+    if verdict is None:
+        return None
+    judgement = entry.verdicts[row.subject] = Judgement(now, verdict)
+    return judgement

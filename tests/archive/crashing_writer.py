@@ -1,0 +1,68 @@
+"""A writer of a journal that is meant to be killed; started by `test_journal` as a process.
+
+    crashing_writer.py FOLDER BATCHES [STEP]
+
+Flushes batches of LOOKS looks each, from the journal's last one on, and prints `upto` after each.
+With STEP it kills itself at that step (the n-th fsync or rename) of its first flush.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vanished.archive.columns import OBSERVATIONS, POSTS, VERSIONS, PostFacts, Wording
+from vanished.archive.journal import Journal
+from vanished.archive.table import Columns
+from vanished.model import ALIVE, DAY, Observation, Version
+
+LOOKS = 40
+
+
+def batch(number: int) -> dict[str, Columns]:
+    """Looks of two days, and a post with its wording; `number` is the batch's sequence number."""
+    now = 20_000 * DAY + number * 1_000_000
+    looks = [
+        Observation(f"post-{i}", now + (i % 2) * DAY, now + (i % 2) * DAY + 9, ALIVE)
+        for i in range(LOOKS)
+    ]
+    return {
+        "observations": OBSERVATIONS.encode(looks),
+        "posts": POSTS.encode([PostFacts(f"post-{number}", "account", "page", None, now)]),
+        "versions": VERSIONS.encode([Wording(f"post-{number}", now, Version("hash", "title"))]),
+    }
+
+
+def die_at(step: int) -> None:
+    """Make the n-th fsync or rename from now on kill this process before it happens."""
+    steps = itertools.count(1)
+
+    def mined(call: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(*given: Any) -> Any:
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*given)
+
+        return instead
+
+    os.fsync = mined(os.fsync)
+    Path.replace = mined(Path.replace)  # type: ignore[method-assign]
+
+
+def main() -> None:
+    journal = Journal.open(Path(sys.argv[1]), writable=True)
+    print("open", flush=True)
+    if len(sys.argv) > 3:
+        die_at(int(sys.argv[3]))
+    for number in range(journal.upto + 1, journal.upto + 1 + int(sys.argv[2])):
+        journal.flush(batch(number), number)
+        print(number, flush=True)
+
+
+if __name__ == "__main__":
+    main()
