@@ -265,8 +265,9 @@ class Confidence(StrEnum):
 class Interval:
     """When a subject was lost: after `last_alive_at`, by `first_gone_at` (both outer, safe ends).
 
-    `last_alive_at` is the start of the last request that proved it alive; None if it never was
-    proven alive to us. `first_gone_at` is the end of the first answer that said gone.
+    `last_alive_at` is before the start of the last request that proved it alive, by the age that a
+    stale copy may have; None if it never was proven alive to us. `first_gone_at` is the end of the
+    first answer that said gone and cannot belong to a burst of false ones.
     """
 
     last_alive_at: Micros | None

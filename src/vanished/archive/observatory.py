@@ -256,6 +256,19 @@ class Observatory:
         facts = self._facts(present.verdicts, subject)
         return None if facts is None else _verdict(facts)
 
+    def verdicts(self) -> list[Verdict]:
+        """The current verdict on every subject that has one."""
+        with self._engine.connect() as connection:
+            return [
+                _verdict(json.loads(row.facts))
+                for row in connection.execute(sa.select(present.verdicts.c.facts))
+            ]
+
+    def post_keys(self) -> set[str]:
+        """The keys of all posts ever seen."""
+        with self._engine.connect() as connection:
+            return {row.key for row in connection.execute(sa.select(present.posts.c.key))}
+
     def _facts(self, table: sa.Table, subject: str) -> Any:
         with self._engine.connect() as connection:
             found = connection.execute(

@@ -7,10 +7,12 @@ subject until the commit that keeps what was learnt (one writer, one thread).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from vanished.archive.columns import Coverage, Judgement, Wording
 from vanished.model import Account, Micros, Observation, Post, State
+from vanished.net.address import host_of
+
+__all__ = ["AccountRow", "Change", "Entry", "PostRow", "Row", "Track", "host_of"]
 
 
 @dataclass(slots=True)
@@ -94,8 +96,3 @@ class Entry:
     versions: list[Wording] = field(default_factory=list)
     verdicts: dict[str, Judgement] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
-
-
-def host_of(url: str) -> str:
-    """The host whose budget a question about `url` spends."""
-    return urlsplit(url).hostname or ""

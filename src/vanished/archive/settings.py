@@ -48,6 +48,10 @@ max_redirects = 5
 allow_networks = []          # private networks that may be asked, such as "127.0.0.0/8"
 vantage = "here"             # a name for where you look from
 
+[judge]
+stale_s = 60                 # how old a copy may be from which a platform still answers "alive"
+burst_s = 3600               # how long a burst of false "not found" may last
+
 [journal]
 flush_rows = 50000           # rows of the tail that are moved into Parquet at once
 
@@ -92,6 +96,14 @@ class NetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtSettings:
+    """What the judge assumes of platforms; docs/judge.md gives the reasons."""
+
+    stale_s: float = 60.0
+    burst_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class JournalSettings:
     flush_rows: int = 50_000
 
@@ -104,6 +116,7 @@ class Settings:
     watch: WatchSettings = WatchSettings()
     hosts: HostSettings = HostSettings()
     net: NetSettings = NetSettings()
+    judge: DoubtSettings = DoubtSettings()
     journal: JournalSettings = JournalSettings()
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -177,7 +190,7 @@ def parse(text: str, path: Path) -> Settings:
         reason = re.sub(r"\s*\(at .*\)", "", str(error))
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}.") from None
     reader = _Reader(path, text)
-    reader.keys("", given, ["observatory", "watch", "hosts", "net", "journal", "sources"])
+    reader.keys("", given, ["observatory", "watch", "hosts", "net", "judge", "journal", "sources"])
     head = reader.table(given, "observatory")
     reader.keys("observatory", head, ["id"])
     identity = head.get("id")
@@ -188,6 +201,7 @@ def parse(text: str, path: Path) -> Settings:
         watch=_watch(reader, reader.table(given, "watch")),
         hosts=_hosts(reader, reader.table(given, "hosts")),
         net=_net(reader, reader.table(given, "net")),
+        judge=_judge(reader, reader.table(given, "judge")),
         journal=_journal(reader, reader.table(given, "journal")),
         sources=_sources(reader, reader.table(given, "sources")),
     )
@@ -255,6 +269,16 @@ def _net(reader: _Reader, given: Mapping[str, Any]) -> NetSettings:
         max_redirects=base.max_redirects if redirects is None else int(redirects),
         allow_networks=allowed,
         vantage=vantage,
+    )
+
+
+def _judge(reader: _Reader, given: Mapping[str, Any]) -> DoubtSettings:
+    base = DoubtSettings()
+    reader.keys("judge", given, ["stale_s", "burst_s"])
+    stale = reader.number("judge", given, "stale_s", 0)
+    burst = reader.number("judge", given, "burst_s", 0)
+    return DoubtSettings(
+        base.stale_s if stale is None else stale, base.burst_s if burst is None else burst
     )
 
 

@@ -24,6 +24,11 @@ from vanished.errors import UsageError
 from vanished.model import SECOND, Cause, Micros, at, micros
 
 METHOD = "report/1"
+CAVEAT = (
+    "An interval begins before the last look that proved a post alive, by the age that a stale copy"
+    " may have, and ends with the first answer that proves it gone; all times are UTC. Among watched"
+    " accounts only: nothing is said of others."
+)
 WITHHELD = "(words withheld: its author may have taken it down)"
 
 LATEST = """
@@ -137,9 +142,7 @@ class Report:
         _show_causes(console, self)
         _show_losses(console, self)
         console.print(
-            f"Methods: {', '.join([METHOD, *self.methods])}. An interval runs from the start of the"
-            " last look that proved a post alive to the end of the first that said it was gone; all"
-            " times are UTC. Among watched accounts only: nothing is said of others.",
+            f"Methods: {', '.join([METHOD, *self.methods])}. " + CAVEAT,
             style="dim",
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
-from vanished.judge import judge, next_look_s
+from vanished.judge import DEFAULT, JudgeSettings, judge, next_look_s
 from vanished.model import ALIVE, DAY, NO_COUNTS, SECOND, Kind, Micros, Observation, State, Verdict
 from vanished.watch.schedule import Schedule
 
@@ -50,7 +50,9 @@ def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> C
     track = row.track
     said = digest(observation)
     in_order = observation.asked_at >= track.last_asked_at
-    extends = in_order and track.run is not None and said == track.said
+    extends = (
+        in_order and track.run is not None and said == track.said and _may_merge(track, observation)
+    )
     opened = _with_case(track, observation, row.subject, case)
     _count(track, observation)
     if in_order:
@@ -61,6 +63,16 @@ def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> C
     if isinstance(row, PostRow) and observation.version not in ("", row.post.version):
         row.post = replace(row.post, version=observation.version)
     return Change(row, observation, extends, tuple(opened) if opened else None)
+
+
+def _may_merge(track: Track, observation: Observation) -> bool:
+    """Whether this look may lengthen a run: until a loss is judged, each look at it stands alone.
+
+    The judge asks when it was looked in the first hours after a "not found"; a run would only keep
+    the first and the last of those times.
+    """
+    gone = observation.signal.kind in (Kind.GONE, Kind.MOVED)
+    return not gone or track.state in (State.GONE, State.MOVED)
 
 
 def _with_case(
@@ -74,6 +86,7 @@ def _with_case(
     last = opened[-1] if opened else None
     if (
         last is not None
+        and _may_merge(track, observation)
         and last.says() == observation.says()
         and last.last_asked_at <= observation.asked_at
     ):
@@ -121,14 +134,26 @@ def _count(track: Track, observation: Observation) -> None:
         track.gone_looks += observation.looks
 
 
-def decide(row: Row, case: Sequence[Observation], account: Verdict | None) -> Verdict | None:
+def decide(
+    row: Row,
+    case: Sequence[Observation],
+    account: Verdict | None,
+    settings: JudgeSettings = DEFAULT,
+) -> Verdict | None:
     """The verdict on `row`, None while every definite answer was "alive". Sets the row's state."""
     if not case:
         if row.track.alive_looks:
             row.track.state = State.ALIVE
         return None
     claimed = row.post.published_at if isinstance(row, PostRow) else None
-    verdict = judge(row.subject, case, account=account, claimed_at=claimed)
+    verdict = judge(
+        row.subject,
+        case,
+        account=account,
+        claimed_at=claimed,
+        about_account=isinstance(row, AccountRow),
+        settings=settings,
+    )
     row.track.state = verdict.state
     return verdict
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from vanished.archive.columns import Judgement, Wording
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Row, Track
+from vanished.judge import DEFAULT, JudgeSettings
 from vanished.model import (
     ABSENT,
     Discovery,
@@ -65,6 +66,7 @@ class Ledger:
     progress: Progress
     tell: Callable[[Event], None]
     held: Mapping[int, PostRow] = field(default_factory=dict)
+    judged_by: JudgeSettings = DEFAULT
 
     def __post_init__(self) -> None:
         self._account_verdicts = self.observatory.account_verdicts()
@@ -113,7 +115,7 @@ class Ledger:
         case = self._case(row)
         account = self._account_verdicts.get(row.account_id) if isinstance(row, PostRow) else None
         state = row.track.state
-        verdict = decide(row, case, account)
+        verdict = decide(row, case, account, self.judged_by)
         if verdict is None:
             return None
         before = self._verdicts.get(row.subject) or self.observatory.verdict(row.subject)

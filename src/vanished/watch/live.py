@@ -23,6 +23,7 @@ from vanished.archive.observatory import Observatory
 from vanished.archive.settings import Settings
 from vanished.clock import Clock, SystemClock, span
 from vanished.errors import ConfigError, UsageError
+from vanished.judge import JudgeSettings
 from vanished.model import SECOND, Micros, at
 from vanished.net.door import Door, DoorSettings
 from vanished.net.politeness import Politeness
@@ -84,6 +85,7 @@ def build_watch(
         concurrency=settings.watch.concurrency,
         discover_every=int(settings.watch.discover_every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
+        judged_by=JudgeSettings(stale_s=settings.judge.stale_s, burst_s=settings.judge.burst_s),
         proxied=frozenset(door.settings.proxies),
         tell=tell,
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, PostRow, host_of
 from vanished.clock import Clock
+from vanished.judge import DEFAULT, JudgeSettings
 from vanished.model import (
     SECOND,
     Discovery,
@@ -58,11 +59,13 @@ class Watch:
     discover_every: Micros = 300 * SECOND
     commit_every: Micros = SECOND // 2
     proxied: frozenset[str] = frozenset()  # platforms that are asked through a proxy of their own
+    judged_by: JudgeSettings = DEFAULT
     seed: int = 0
     tell: Callable[[Event], None] = lambda event: None
 
     def __post_init__(self) -> None:
         self.progress = Progress()
+        self._held: dict[int, PostRow] = {}  # posts under way, by row number
         self._ledger = Ledger(
             self.observatory,
             self.schedule,
@@ -70,6 +73,8 @@ class Watch:
             random.Random(self.seed),  # noqa: S311  jitter, not a secret
             self.progress,
             self.tell,
+            self._held,
+            self.judged_by,
         )
         self._wake = asyncio.Event()
         self._stop = False
@@ -77,7 +82,6 @@ class Watch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, int] = {}
         self._names: list[str] = []
-        self._held: dict[int, PostRow] = {}  # posts under way, by row number
         self._accounts: dict[int, AccountRow] = {}
         self._reading: set[int] = set()  # accounts whose list is being read
         self._last_commit: Micros = 0
@@ -117,7 +121,6 @@ class Watch:
         self.observatory.begin_session(now)
         for row in self.observatory.account_rows():
             self._accounts[row.id] = row
-        self._ledger.held = self._held
         ids, hosts, due = self.observatory.schedule_columns(self._host)
         self.schedule.put_all(ids, hosts, due)
 
