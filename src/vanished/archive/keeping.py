@@ -24,6 +24,7 @@ from vanished.archive.mapping import (
     post_values,
 )
 from vanished.archive.rows import AccountRow, Entry, PostRow
+from vanished.errors import DamagedError
 
 NextRow = Callable[[str], int]
 """The next free row of a table of the tail."""
@@ -67,6 +68,7 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
             longer.append(
                 {
                     "b_row": change.run,
+                    "b_subject": seen.subject,
                     "b_asked": seen.last_asked_at,
                     "b_answered": seen.last_answered_at,
                     "b_looks": seen.looks,
@@ -78,7 +80,12 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
     if fresh:
         connection.execute(present.TAILS["observations"].insert(), fresh)
     if longer:
-        connection.execute(EXTEND_RUN, longer)
+        extended = connection.execute(EXTEND_RUN, longer).rowcount
+        if extended != len(longer):  # a look that extends nothing would be lost without a word
+            raise DamagedError(
+                f"{len(longer) - extended} of {len(longer)} looks belong to runs that the tail does"
+                " not hold; nothing of this commit was kept: start the watch again"
+            )
     _append(connection, "versions", seq, entry.versions, next_row)
     _append(connection, "coverage", seq, entry.coverage, next_row)
 

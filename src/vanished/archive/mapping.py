@@ -30,7 +30,7 @@ UPDATE_ACCOUNT = (
 _RUNS = present.TAILS["observations"]
 EXTEND_RUN = (
     _RUNS.update()
-    .where(_RUNS.c.row == sa.bindparam("b_row"))
+    .where((_RUNS.c.row == sa.bindparam("b_row")) & (_RUNS.c.subject == sa.bindparam("b_subject")))
     .values(
         last_asked_at=sa.bindparam("b_asked"),
         last_answered_at=sa.bindparam("b_answered"),

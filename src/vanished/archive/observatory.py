@@ -126,10 +126,16 @@ class Observatory:
             self._meta = {row.key: row.value for row in connection.execute(query)}
             self._next_post = self._largest(connection, present.posts.c.id) + 1
             self._next_account = self._largest(connection, present.accounts.c.id) + 1
+            # Never reused while we are open: a row of the watch may still name a run that moved.
             self._next_rows = {
                 name: self._largest(connection, table.c.row) + 1
                 for name, table in present.TAILS.items()
             }
+            self.oldest_run = 1
+            self._waiting = sum(
+                connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in present.TAILS.values()
+            )
         self.seq = int(self._meta["seq"])
         self.looks = int(self._meta["looks"])
         pseudonyms.check_secret(self.naming, self._meta["key"])
@@ -334,6 +340,7 @@ class Observatory:
 
     def _next_row(self, name: str) -> int:
         self._next_rows[name] += 1
+        self._waiting += 1
         return self._next_rows[name] - 1
 
     def add_account(self, account: Account, now: Micros) -> bool:
@@ -391,7 +398,7 @@ class Observatory:
             if self._session is not None:
                 connection.execute(present.sessions.update().values(last_at=now))
         self.seq, self.looks = seq, looks
-        if sum(self._next_rows.values()) - len(self._next_rows) >= self.settings.journal.flush_rows:
+        if self._waiting >= self.settings.journal.flush_rows:
             self.flush()
         return seq
 
@@ -400,23 +407,26 @@ class Observatory:
         with storage(self.folder):
             self.journal.flush(self._tail(self.journal.upto), self.seq)
             self._drop_moved()
+            self.oldest_run = self._next_rows["observations"]
+            self._waiting = 0
 
     def _drop_moved(self) -> None:
-        """Drop rows of the tail that the journal holds; later looks begin new runs."""
+        """Drop rows of the tail that the journal holds; later looks begin new runs.
+
+        Runs before `oldest_run` are in the journal and can no longer be extended; rows that the
+        watch holds in memory may still name them.
+        """
         upto = self.journal.upto
         with self._engine.begin() as connection:
-            gone = 0
-            for name, table in present.TAILS.items():
-                gone += connection.execute(table.delete().where(table.c.seq <= upto)).rowcount
-                self._next_rows[name] = self._largest(connection, table.c.row) + 1
-            if gone:
-                kept = sa.select(present.TAILS["observations"].c.row)
-                for table in (present.posts, present.accounts):
-                    connection.execute(
-                        table.update()
-                        .where(table.c.run.is_not(None) & table.c.run.not_in(kept))
-                        .values(run=None)
-                    )
+            for table in present.TAILS.values():
+                connection.execute(table.delete().where(table.c.seq <= upto))
+            kept = sa.select(present.TAILS["observations"].c.row)
+            for table in (present.posts, present.accounts):
+                connection.execute(
+                    table.update()
+                    .where(table.c.run.is_not(None) & table.c.run.not_in(kept))
+                    .values(run=None)
+                )
 
 
 def _verdict(row: Sequence[Any]) -> Verdict:

@@ -42,8 +42,10 @@ def silences(times: Sequence[Micros]) -> list[Silence]:
     silence is at least a day long, so that it spans each hour of the day at least once.
 
     A silence is reported below FALSE_ALARM / (number of bursts): by Bonferroni's inequality the
-    chance that a record without gaps shows even one is below FALSE_ALARM. Gaps that were found do
-    not count as part of a flank, so that one gap cannot hide its neighbour.
+    chance that a record without gaps shows even one is below FALSE_ALARM, as long as its rate does
+    not fall and rise again within one silence and its flanks (a week at a quarter of the rate
+    doubles it). Gaps that were found do not count as part of a flank, so that one gap cannot hide
+    its neighbour.
     """
     moments = np.unique(np.asarray(times, dtype=np.int64))
     if not moments.size:
