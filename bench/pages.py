@@ -29,6 +29,7 @@ SEED = 20_180_401
 PAGE_BYTES = 10_000
 START_S = 10.0
 STOP_S = 5.0
+FLUSH_S = 0.2  # how long nginx may keep lines of its log
 TRIES = 5  # a free port may be taken before nginx has it
 
 # The log is buffered: nginx shall not be what is measured. keepalive_requests is high, since a
@@ -42,7 +43,7 @@ error_log {root}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
   log_format fetched '$msec $status $uri';
-  access_log {root}/access.log fetched buffer=64k flush=200ms;
+  access_log {root}/access.log fetched buffer=64k flush={flush_ms:.0f}ms;
   client_body_temp_path {root}/tmp/body;
   proxy_temp_path {root}/tmp/proxy;
   fastcgi_temp_path {root}/tmp/fastcgi;
@@ -90,14 +91,22 @@ class Site:
     pages: int
     log: Path
 
-    def fetched(self, since: float = 0.0) -> list[float]:
-        """When a page was served whole since that time, in order (seconds since the epoch).
+    def mark(self) -> int:
+        """A place in the log, for `fetched`."""
+        return self.log.stat().st_size
 
-        What nginx still holds in its buffer, at most the last 0.2 s, is missing.
+    def fetched(self, mark: int = 0) -> list[float]:
+        """When each page was served whole, as logged since `mark` (seconds since the epoch).
+
+        nginx holds lines back for up to 0.2 s, so that the last of them are missing, and some from
+        just before the mark are there.
         """
-        lines = self.log.read_text(encoding="ascii").splitlines()
-        served = (line.split(" ", 2)[:2] for line in lines if line.endswith(".html"))
-        return sorted(float(at) for at, status in served if status == "200" and float(at) >= since)
+        with self.log.open("rb") as log:
+            log.seek(mark)
+            entries = [line.split() for line in log.read().splitlines()]
+        return [
+            float(at) for at, status, uri in entries if status == b"200" and uri.endswith(b".html")
+        ]
 
 
 @contextlib.contextmanager
@@ -163,7 +172,10 @@ def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     user = "user nobody nogroup;" if os.geteuid() == 0 else ""
     for _ in range(TRIES):
         port = free_port()
-        config.write_text(CONFIG.format(root=folder, port=port, user=user), encoding="ascii")
+        config.write_text(
+            CONFIG.format(root=folder, port=port, user=user, flush_ms=FLUSH_S * 1000),
+            encoding="ascii",
+        )
         process = subprocess.Popen(
             [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")],
             stdout=subprocess.DEVNULL,

@@ -270,10 +270,12 @@ class Observatory:
                 for row in connection.execute(sa.select(present.verdicts.c.facts))
             ]
 
-    def post_keys(self) -> set[str]:
-        """The keys of all posts ever seen."""
+    def first_sights(self) -> dict[str, Micros]:
+        """When each post was first seen, by key."""
+        c = present.posts.c
         with self._engine.connect() as connection:
-            return {row.key for row in connection.execute(sa.select(present.posts.c.key))}
+            found = connection.execute(sa.select(c.key, c.first_seen_at))
+            return {row.key: row.first_seen_at for row in found}
 
     def _facts(self, table: sa.Table, subject: str) -> Any:
         with self._engine.connect() as connection:

@@ -95,7 +95,7 @@ def run_demo(
         report.show(out)
         out.print()
         out.print("Against the truth, which only a simulated world knows", style="bold")
-        out.print(result.text(), highlight=False)
+        out.print(result.text(), soft_wrap=True)
         if keep is not None:
             out.print(f"Kept in {keep}; truth.jsonl there says what really happened.")
 

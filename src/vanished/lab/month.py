@@ -82,15 +82,21 @@ async def watch_world(
 
 
 def scored(observatory: Observatory, world: World, until: Micros) -> Score:
-    """The observatory's verdicts against the truth of `world`."""
-    return score(
-        truth_of(world),
-        observatory.verdicts(),
-        observatory.post_keys(),
-        observatory.naming,
-        until=until,
-        grace=GRACE,
-    )
+    """The observatory's verdicts against the truth of `world`.
+
+    A post that was lost and back before it was first seen counts as never seen: no watch could
+    have noticed that loss.
+    """
+    truth = truth_of(world)
+    first_seen = observatory.first_sights()
+    back = {
+        observatory.naming(PLATFORM, post.id): post.fate.returned_at
+        for post in truth.posts
+        if post.fate is not None and post.fate.returned_at is not None
+    }
+    seen = {key for key, at in first_seen.items() if key not in back or at < back[key]}
+    verdicts = observatory.verdicts()
+    return score(truth, verdicts, seen, observatory.naming, until=until, grace=GRACE)
 
 
 def run_month(

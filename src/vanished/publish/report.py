@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vanished.archive.observatory import Observatory
 from vanished.clock import span
@@ -25,11 +26,11 @@ from vanished.model import SECOND, Cause, Micros, at, micros
 
 METHOD = "report/1"
 CAVEAT = (
-    "An interval begins before the last look that proved a post alive, by the age that a stale copy"
-    " may have, and ends with the first answer that proves it gone; all times are UTC. Among watched"
-    " accounts only: nothing is said of others."
+    "An interval begins before the last look that proved a post alive, by the age that a stale"
+    " copy may have, and ends with the first answer that proves it gone; all times are UTC. Among"
+    " watched accounts only: nothing is said of others."
 )
-WITHHELD = "(words withheld: its author may have taken it down)"
+WITHHELD = "(words withheld)"  # its author may have taken it down
 
 LATEST = """
 create or replace temp view latest as
@@ -160,7 +161,8 @@ def _show_coverage(console: Console, report: Report) -> None:
             f" failed ({share:.1%}{': ' + faults if faults else ''}) and prove nothing"
         )
     for gap in c["gaps"]:
-        console.print(f"  not looking: {gap['from']} to {gap['to']} ({gap['why']})", style="yellow")
+        why = str(gap["why"]).split(";")[0]
+        console.print(f"  not looking: {gap['from']} to {gap['to']} ({why})", style="yellow")
     if c["more_gaps"]:
         console.print(f"  … and {c['more_gaps']} more gaps", style="yellow")
 
@@ -183,7 +185,12 @@ def _show_causes(console: Console, report: Report) -> None:
             console.print(
                 f"  time of loss known to within {span(median)} (median), {span(p90)} (90 %)"
             )
-    others = {k: n for k, n in report.states.items() if k != "gone"}
+    if withheld := sum(loss.title is None for loss in report.losses):
+        console.print(
+            f"  the words of {withheld} of the listed losses are withheld: their authors may have"
+            " taken them down themselves"
+        )
+    others = {k: n for k, n in report.states.items() if k not in ("gone", "alive")}
     if others:
         console.print("  also: " + ", ".join(f"{n} {state}" for state, n in others.items()))
     for account in report.accounts_lost:
@@ -198,26 +205,24 @@ def _show_losses(console: Console, report: Report) -> None:
         return
     console.print()
     console.print(f"The latest {len(report.losses)} of {report.lost} losses", style="bold")
-    heads = ("last proven alive", "first seen gone", "account", "cause", "sure", "notice, title")
-    table = Table(*heads, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    widest = max(len(" or ".join(loss.causes)) for loss in report.losses)
+    for head, width in (("proven alive", 14), ("gone by", 14), ("account", 7), ("cause", widest)):
+        table.add_column(head, no_wrap=True, min_width=width)
+    table.add_column("notice, title", no_wrap=True, overflow="ellipsis", ratio=1)
     for loss in report.losses:
-        title = (
-            "(words withheld: its author may have taken it down)"
-            if loss.title is None
-            else loss.title
-        )
-        words = loss.notice or ", ".join(loss.rules)
-        if loss.explained_by:
-            words = "with its account"
+        title = WITHHELD if loss.title is None else loss.title
+        words = "lost with its account" if loss.explained_by else loss.notice or loss.rules[0]
         table.add_row(
-            moment(loss.last_alive_at),
-            moment(loss.first_gone_at),
-            loss.account,
-            " or ".join(loss.causes),
-            loss.confidence + (" (conflict)" if loss.conflicts else ""),
-            f"{words} · {title}" if title else words,
+            "never" if loss.last_alive_at is None else moment(loss.last_alive_at)[2:16],
+            moment(loss.first_gone_at)[2:16],
+            f"{loss.account[:6]}…",
+            " or ".join(loss.causes) + ("!" if loss.conflicts else ""),
+            Text(f"{words} · {title}" if title else words),
         )
     console.print(table)
+    if any(loss.conflicts for loss in report.losses):
+        console.print("  ! notices contradict each other: see --json", style="dim")
 
 
 def parse_since(text: str | None) -> Micros:
