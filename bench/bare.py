@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 import aiohttp
 
-from bench.harness import ROOT
+from bench.harness import ROOT, BenchError
 from bench.pages import Site
-from bench.peers import run
+from bench.peers import execute
 
 CONCURRENCY = 64
 
@@ -49,13 +49,13 @@ async def _fetch(
 
 
 def bare(site: Site, seconds: float = 5.0) -> float:
-    """Pages a second of the bare client on `site`.
-
-    Raises BenchError if it fails, or if it fetched nothing.
-    """
+    """Pages a second of the bare client on `site`. Raises BenchError if any fetch failed."""
     words = ["-m", "bench.bare", site.url, str(site.pages), str(seconds)]
-    said = run([sys.executable, *words], "the bare client", seconds + 60, cwd=ROOT)
-    return float(json.loads(said)["per_s"])
+    said = execute([sys.executable, *words], "the bare client", seconds + 60, cwd=ROOT)
+    counted = json.loads(said)
+    if counted["failed"] or not counted["per_s"]:
+        raise BenchError(f"the bare client failed to fetch {counted['failed']} pages of nginx")
+    return float(counted["per_s"])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ REFILL = 0.75  # ask for more when so much of the last request was done
 IMPORT = 19  # as many at once as its API adds before it answers; more go on behind its back
 START_S = 90.0
 FIRST_CHECKS_S = 180.0
-COUNTED = f"whole pages in nginx's access log, best of {ROUNDS} rounds of {ROUND_S:g} s"
 
 # The script in the environment's bin/ names the place where that was built; this is what it does.
 START = "import changedetectionio; changedetectionio.main()"
@@ -102,7 +101,8 @@ def rechecks(
             _watch_all(server, urls)
             tried[count] = _best_round(server, site, len(urls), rounds)
     best = max(tried, key=tried.__getitem__)
-    return Rechecks(tried[best], best, tried, COUNTED)
+    counted = f"pages in nginx's access log, best of {rounds} rounds of {ROUND_S:g} s"
+    return Rechecks(tried[best], best, tried, counted)
 
 
 @contextlib.contextmanager
@@ -186,7 +186,7 @@ def _best_round(server: _Server, site: Site, watches: int, rounds: int) -> float
     checked = _checked(server, int(began))
     if sum(counts) < watches or checked < watches / 2:
         raise BenchError(
-            f"in {rounds * ROUND_S:g} s changedetection.io fetched {sum(counts)} pages and says that "
-            f"it checked {checked} of {watches} watches: too few to speak of a steady state"
+            f"changedetection.io fetched {sum(counts)} pages in {rounds * ROUND_S:g} s and says it "
+            f"checked {checked} of {watches} watches: too few to speak of a steady state"
         )
     return max(counts) / ROUND_S

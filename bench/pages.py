@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness import BenchError
-from bench.peers import run
+from bench.peers import execute
 from vanished.lab.texts import TOPICS, Script, compose
 
 SEED = 20_180_401
@@ -152,8 +152,8 @@ def nginx_program() -> str:
         return found
     apt = shutil.which("apt-get")
     if apt and os.geteuid() == 0:
-        run([apt, "update", "-qq"], "apt-get update")
-        run([apt, "install", "-qq", "-y", "nginx-light"], "apt-get install nginx-light")
+        execute([apt, "update", "-qq"], "apt-get update")
+        execute([apt, "install", "-qq", "-y", "nginx-light"], "apt-get install nginx-light")
         if found := _nginx():
             return found
     raise BenchError(

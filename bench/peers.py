@@ -60,7 +60,7 @@ def _install(name: str, lock_file: Path, place: Path) -> None:
     for old in (unfinished, place):
         shutil.rmtree(old, ignore_errors=True)
     python = str(unfinished / "bin" / "python")
-    run([sys.executable, "-m", "venv", str(unfinished)], f"making a place for {name}")
+    execute([sys.executable, "-m", "venv", str(unfinished)], f"making a place for {name}")
     pip(python, "--require-hashes", "-r", str(lock_file))
     unfinished.rename(place)
 
@@ -68,10 +68,10 @@ def _install(name: str, lock_file: Path, place: Path) -> None:
 def pip(python: str, *words: str) -> None:
     """`pip install` of the environment of `python`. Raises BenchError with pip's last complaint."""
     command = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *words]
-    run(command, f"pip install {' '.join(Path(word).name for word in words)}")
+    execute(command, f"pip install {' '.join(Path(word).name for word in words)}")
 
 
-def run(
+def execute(
     command: list[str], what: str, timeout_s: float = INSTALL_S, cwd: Path | None = None
 ) -> str:
     """Run to the end; its standard output. Raises BenchError if it fails or takes too long."""

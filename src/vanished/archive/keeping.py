@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from vanished.archive import columns, present
 from vanished.archive.columns import OBSERVATIONS
@@ -37,6 +39,28 @@ def keep(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -
     _keep_verdicts(connection, entry, seq, next_row)
 
 
+def _many(connection: sa.Connection, statement: sa.Update, rows: list[dict[str, Any]]) -> int:
+    """Run `statement` for each of `rows`; how many rows of the table it changed.
+
+    Every look passes here, so where the driver takes parameters by position (SQLite) the statement
+    is compiled once and SQLAlchemy's handling of each row is left out.
+    """
+    names = _compiled(statement, connection.dialect).positiontup
+    if names is None:
+        return connection.execute(statement, rows).rowcount
+    values = [tuple([row[name] for name in names]) for row in rows]
+    return connection.exec_driver_sql(
+        str(_compiled(statement, connection.dialect)), values
+    ).rowcount
+
+
+@lru_cache(maxsize=16)
+def _compiled(statement: sa.Update, dialect: sa.Dialect) -> SQLCompiler:
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    return compiled
+
+
 def _keep_subjects(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
     made = {id(row) for row in entry.new_posts} | {id(row) for row in entry.new_accounts}
     if entry.new_accounts:
@@ -52,14 +76,14 @@ def _keep_subjects(connection: sa.Connection, entry: Entry, seq: int, next_row: 
     changed = {id(c.row): c.row for c in entry.changes if id(c.row) not in made}
     rows = list(changed.values())
     if updates := [post_update(row) for row in rows if isinstance(row, PostRow)]:
-        connection.execute(UPDATE_POST, updates)
+        _many(connection, UPDATE_POST, updates)
     if updates := [account_update(row) for row in rows if isinstance(row, AccountRow)]:
-        connection.execute(UPDATE_ACCOUNT, updates)
+        _many(connection, UPDATE_ACCOUNT, updates)
 
 
 def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
     fresh: list[dict[str, object]] = []
-    longer: list[dict[str, object]] = []
+    longer: list[dict[str, Any]] = []
     for change in entry.changes:
         seen = change.observation
         if seen is None:
@@ -80,7 +104,7 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
     if fresh:
         connection.execute(present.TAILS["observations"].insert(), fresh)
     if longer:
-        extended = connection.execute(EXTEND_RUN, longer).rowcount
+        extended = _many(connection, EXTEND_RUN, longer)
         if extended != len(longer):  # a look that extends nothing would be lost without a word
             raise DamagedError(
                 f"{len(longer) - extended} of {len(longer)} looks belong to runs that the tail does"

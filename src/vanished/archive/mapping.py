@@ -61,6 +61,12 @@ POST_COLUMNS: list[sa.ColumnElement[Any]] = [
 ]
 
 
+POSTS = sa.select(*POST_COLUMNS).join(
+    present.accounts, present.accounts.c.id == present.posts.c.account_id
+)
+POSTS_BY_ID = POSTS.where(_P.id.in_(sa.bindparam("numbers", expanding=True)))
+
+
 def post_row(row: Sequence[Any]) -> PostRow:
     """A row selected as POST_COLUMNS; by position, since every look reads one."""
     return PostRow(row[0], Post(*row[3:12]), row[1], _track(row[12:]), row[2])
@@ -108,9 +114,9 @@ def account_values(row: AccountRow) -> dict[str, object]:
     }
 
 
-def post_update(row: PostRow) -> dict[str, object]:
+def post_update(row: PostRow) -> dict[str, Any]:
     return {"b_id": row.id, "b_version": row.post.version, **_track_values(row.track, "b_")}
 
 
-def account_update(row: AccountRow) -> dict[str, object]:
+def account_update(row: AccountRow) -> dict[str, Any]:
     return {"b_id": row.id, "b_cursor": row.cursor, **_track_values(row.track, "b_")}

@@ -28,7 +28,8 @@ from vanished.archive.columns import OBSERVATIONS, Coverage
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep
 from vanished.archive.mapping import (
-    POST_COLUMNS,
+    POSTS,
+    POSTS_BY_ID,
     account_row,
     post_row,
 )
@@ -221,7 +222,9 @@ class Observatory:
 
     def post_rows(self, numbers: Sequence[int]) -> list[PostRow]:
         """Rows of these posts, in the order asked for."""
-        found = {row.id: row for row in self._posts(present.posts.c.id.in_(numbers))}
+        with self._engine.connect() as connection:
+            rows = connection.execute(POSTS_BY_ID, {"numbers": list(numbers)}).all()
+        found = {row[0]: post_row(row) for row in rows}
         return [found[number] for number in numbers]
 
     def post_rows_by_key(self, keys: Sequence[str]) -> dict[str, PostRow]:
@@ -246,11 +249,8 @@ class Observatory:
         return self._posts((c.account_id == account) & c.has_case)
 
     def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
-        query = sa.select(*POST_COLUMNS).join(
-            present.accounts, present.accounts.c.id == present.posts.c.account_id
-        )
         with self._engine.connect() as connection:
-            return [post_row(row) for row in connection.execute(query.where(where))]
+            return [post_row(row) for row in connection.execute(POSTS.where(where)).all()]
 
     def case(self, subject: str) -> list[Observation]:
         """The definite facts on `subject` since its first answer other than "alive"."""

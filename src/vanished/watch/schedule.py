@@ -7,6 +7,7 @@ so that a schedule that knows hazards and prices can take its place without the 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -61,8 +62,8 @@ class AgeBuckets:
     """
 
     def __init__(self, steps: Sequence[tuple[float, float]], tail_s: float = 7 * 86400.0) -> None:
-        self._ages = np.array([age * SECOND for age, _ in steps], dtype=np.int64)
-        self._every = np.array([e * SECOND for _, e in steps] + [tail_s * SECOND], dtype=np.int64)
+        self._ages = [int(age * SECOND) for age, _ in steps]
+        self._every = [int(every * SECOND) for _, every in steps] + [int(tail_s * SECOND)]
         self._due = np.full(1024, NEVER, dtype=np.int64)
         self._host = np.zeros(1024, dtype=np.int32)
         self._ready: dict[int, deque[int]] = {}
@@ -70,7 +71,7 @@ class AgeBuckets:
         self._unseen: Micros = NEVER  # no post that stands elsewhere is due before this
 
     def interval(self, born: Micros, now: Micros) -> Micros:
-        return int(self._every[np.searchsorted(self._ages, max(0, now - born), side="right")])
+        return self._every[bisect_right(self._ages, max(0, now - born))]
 
     def _grow(self, size: int) -> None:
         have = len(self._due)
