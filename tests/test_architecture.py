@@ -13,7 +13,16 @@ ROOMS = [
     "explain", "isolate", "reach", "publish", "lab", "cli",
 ]  # fmt: skip
 PURE = ["judge", "watch/schedule.py", "watch/absorb.py", "sources/notice.py"]
-IMPURE_MODULES = {"time", "socket", "aiohttp", "sqlalchemy", "duckdb", "asyncio", "os", "subprocess"}
+IMPURE_MODULES = {
+    "time",
+    "socket",
+    "aiohttp",
+    "sqlalchemy",
+    "duckdb",
+    "asyncio",
+    "os",
+    "subprocess",
+}
 
 
 def room(module: str) -> str:

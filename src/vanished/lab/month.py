@@ -12,11 +12,12 @@ from pathlib import Path
 
 from vanished.archive.observatory import Observatory
 from vanished.archive.settings import FILE
-from vanished.lab.clock import LabClock
+from vanished.lab.clock import LabClock, SteppedClock
+from vanished.lab.serve import running
 from vanished.lab.source import PLATFORM, LabSource
 from vanished.lab.truth import Score, score, truth_of
 from vanished.lab.world import MOST_LAG, World
-from vanished.model import HOUR, SECOND, Micros
+from vanished.model import DAY, HOUR, MINUTE, SECOND, Micros
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.live import build_watch, open_door
 from vanished.watch.loop import Watch
@@ -102,8 +103,19 @@ def scored(observatory: Observatory, world: World, until: Micros) -> Score:
 def run_month(
     folder: Path, world: World, url: str, clock: LabClock, *, until: Micros
 ) -> tuple[Score, Progress]:
-    """Create, watch and score: one simulated month on a clock that jumps."""
+    """Create, watch and score a world on a clock that jumps."""
     create(folder, world, url, clock, commit_s=600.0)
     with Observatory.open(folder, write=True) as observatory:
         progress = asyncio.run(watch_world(observatory, clock, until))
         return scored(observatory, world, until), progress
+
+
+def month_of(seed: int, folder: Path, traps: float = 0.2) -> tuple[Score, Progress]:
+    """The month of `seed` that tests and benchmark judge us by, watched until three days after.
+
+    20 accounts, 20 posts a day, half-hour steps: some 30,000 looks. The folder is made.
+    """
+    world = World.generate(seed, days=31, accounts=20, posts_per_day=20.0)
+    clock = SteppedClock(world.start, stride=30 * MINUTE)
+    with running(world, clock, traps=traps) as url:
+        return run_month(folder, world, url, clock, until=world.end + 3 * DAY)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
@@ -45,8 +45,13 @@ def digest(observation: Observation) -> int:
     return int.from_bytes(hashed, "big") >> 1
 
 
-def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> Change:
-    """Enter one look at `row`'s subject; `case` is what the present holds of its definite facts."""
+def absorb(
+    row: Row, observation: Observation, case: Sequence[Observation], new_run: Callable[[], int]
+) -> Change:
+    """Enter one look at `row`'s subject; `case` is what the present holds of its definite facts.
+
+    `new_run` gives a free row of the tail, for a look that says something else than the last one.
+    """
     track = row.track
     said = digest(observation)
     in_order = observation.asked_at >= track.last_asked_at
@@ -62,7 +67,10 @@ def absorb(row: Row, observation: Observation, case: Sequence[Observation]) -> C
     track.has_case = bool(opened)
     if isinstance(row, PostRow) and observation.version not in ("", row.post.version):
         row.post = replace(row.post, version=observation.version)
-    return Change(row, observation, extends, tuple(opened) if opened else None)
+    if not extends:
+        track.run = new_run()
+    assert track.run is not None
+    return Change(row, observation, extends, tuple(opened) if opened else None, track.run)
 
 
 def _may_merge(track: Track, observation: Observation) -> bool:

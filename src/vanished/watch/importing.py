@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vanished.archive.columns import Judgement, Wording
 from vanished.archive.observatory import Observatory
-from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Track
+from vanished.archive.rows import AccountRow, Entry, PostRow, Track
 from vanished.clock import SystemClock
 from vanished.errors import UsageError
 from vanished.model import Micros, Observation, Post, State, at
@@ -149,11 +149,9 @@ def _enter(
     now: Micros,
 ) -> Judgement | None:
     for seen in fresh:
-        change = absorb(row, seen, case)
-        if not change.extends:
-            row.track.run = observatory.next_run()
+        change = absorb(row, seen, case, observatory.next_run)
         case = change.case or case
-        entry.changes.append(Change(row, seen, change.extends, change.case, run=row.track.run or 0))
+        entry.changes.append(change)
     verdict = decide(row, case, None)
     if verdict is None:
         return None

@@ -97,10 +97,8 @@ class Ledger:
     def _enter(self, row: Row, observation: Observation, now: Micros) -> Verdict | None:
         if row.track.run is not None and row.track.run < self.observatory.oldest_run:
             row.track.run = None  # moved into the journal while this row was held
-        change = absorb(row, observation, self._case(row))
-        if not change.extends:
-            row.track.run = self.observatory.next_run()
-        self._entry.changes.append(replace(change, run=row.track.run or 0))
+        change = absorb(row, observation, self._case(row), self.observatory.next_run)
+        self._entry.changes.append(change)
         self.progress.looks += observation.looks
         self.progress.failed += observation.looks if row.track.failures else 0
         if change.case is not None:
