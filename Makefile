@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q
 
-.PHONY: demo test soak bench lint docs lock clean
+.PHONY: demo test needs soak bench lint docs lock clean
 
 $(VENV)/.core: requirements/core.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,9 +21,16 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 demo: $(VENV)/.core            ## watch a simulated platform for about a minute, print the report
 	@$(BIN)/vanished demo
 
-test: $(VENV)/.dev             ## all tests; NAME=… for one file or folder
-	@$(BIN)/python -m tests.needs
+test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
 	@$(BIN)/python -m pytest $(or $(NAME),tests) -m "not soak"
+
+# Programs that tests start: Debian's, installed when we may; else the tests that want them say so.
+needs:
+	@missing=; for p in nginx-light:nginx openssl:openssl util-linux:unshare; do \
+	  command -v $${p#*:} >/dev/null || test -x /usr/sbin/$${p#*:} || missing="$$missing $${p%%:*}"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "Not here, so some tests will be skipped:$$missing"; fi
 
 soak: $(VENV)/.dev             ## the long runs
 	@$(BIN)/python -m pytest tests -m soak
@@ -43,6 +50,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) pyproject.toml -o requirements/core.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) requirements/synapse.in -o requirements/synapse.txt
+	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) --group dev -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:

@@ -1,8 +1,8 @@
 """Our watch, in a process of its own, for the benchmark.
 
 `python -m bench.ours URL PAGES SECONDS POSTS` watches so many posts over so many pages (`{n}` in
-the URL), all of them always due, with the same parts as `vanished watch`. Prints JSON: looks a second,
-failed looks, whether all were acknowledged, resident memory in bytes.
+the URL), all of them always due, with the same parts as `vanished watch`. Prints JSON: looks a
+second, failed looks, whether all were acknowledged, resident memory in bytes.
 """
 
 from __future__ import annotations

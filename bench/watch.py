@@ -1,8 +1,8 @@
 """What the watch claims: that it misses little, invents nothing, and is fast and small.
 
 Peers in the same run: a bare aiohttp client on the same pages of the same nginx, and
-changedetection.io in an environment of its own. Rounds of ours and the bare client alternate, and the
-median of their ratios counts: other work on the machine then falls on both.
+changedetection.io in an environment of its own. Rounds of ours and the bare client alternate, and
+the median of their ratios counts: other work on the machine then falls on both.
 """
 
 from __future__ import annotations

@@ -52,12 +52,14 @@ def test_a_folder_without_identity_is_refused() -> None:
 def test_values_are_read() -> None:
     settings = parse(
         HEAD
-        + "[watch]\nlook_every_s = [[60, 5]]\n[net]\nmax_redirects = 0\nallow_networks ="
-        + ' ["127.0.0.0/8"]\n[hosts.per_host]\n"a.example" = 0.5\n[sources.feed]\nproxy_env = "P"\n',
+        + "[watch]\nlook_every_s = [[60, 5]]\n[net]\nmax_redirects = 0\n"
+        + 'allow_networks = ["127.0.0.0/8"]\n[judge]\nstale_s = 0\n'
+        + '[hosts.per_host]\n"a.example" = 0.5\n[sources.feed]\nproxy_env = "P"\n',
         FILE,
     )
     assert settings.watch.look_every_s == ((60.0, 5.0),)
     assert settings.net.max_redirects == 0
+    assert settings.judge.stale_s == 0
     assert settings.net.allow_networks == ("127.0.0.0/8",)
     assert settings.hosts.per_host == {"a.example": 0.5}
     assert settings.sources["feed"] == {"proxy_env": "P"}

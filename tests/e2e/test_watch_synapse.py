@@ -109,7 +109,7 @@ async def test_a_room_is_watched_from_its_first_message_to_its_shutdown(
             keys = {key(event) for events in room.sent.values() for event in events}
             assert len(keys) == MESSAGES
             await watched.wait_for(
-                "200 known alive", lambda: watched.alive_since(keys, began), most_s=30
+                "200 known alive", lambda: watched.alive_since(keys, began), most_s=90
             )
             assert set(watched.observatory.first_sights()) == keys
             assert watched.verdicts() == {}
@@ -161,7 +161,7 @@ async def _first_phase(
             and all(watched.versions()[k] == 2 for k in edited)
         )
 
-    await watched.wait_for("redactions judged, the others seen again", settled, most_s=40)
+    await watched.wait_for("redactions judged, the others seen again", settled, most_s=90)
     found = watched.verdicts()
     assert {k: (v.state, v.causes) for k, v in found.items()} == {
         k: (State.GONE, causes) for k, causes in expected.items()

@@ -69,6 +69,9 @@ def test_one_notice_is_a_suspicion_and_asks_for_a_second_look() -> None:
     too_soon = verdict(look(0), look(300, VIOLATION), look(303, VIOLATION))
     assert too_soon.state is State.SUSPECTED
     assert next_look_s(too_soon) == 60.0
+    assert next_look_s(too_soon, elapsed_s=3.0) == 2.0  # the look that was planned still counts
+    assert next_look_s(too_soon, elapsed_s=5.0) == 60.0
+    assert next_look_s(too_soon, elapsed_s=5000.0) == 60.0
 
 
 def test_a_notice_seen_twice_is_a_loss() -> None:

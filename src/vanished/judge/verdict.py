@@ -8,6 +8,7 @@ The rules and their reasons stand in docs/judge.md.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -60,10 +61,14 @@ def judge(
     return _alive_again(subject, past, claimed_at, about_account, settings)
 
 
-def next_look_s(verdict: Verdict, gone_looks: int | None = None) -> float | None:
+def next_look_s(
+    verdict: Verdict, gone_looks: int | None = None, *, elapsed_s: float | None = None
+) -> float | None:
     """Seconds until the judge needs another look to decide; None if it needs none.
 
-    `gone_looks`: gone answers in a row so far, where the caller counts them; else the verdict's.
+    `elapsed_s`: seconds since the first gone answer of the streak, where the caller knows them: a
+    look that came early, by another way, then takes the place of none that is needed later.
+    `gone_looks`: gone answers in a row so far, where the caller only counts; else the verdict's.
     A look that fails decides nothing: the wait that led to it stands.
     """
     if verdict.state is State.FLICKERING:
@@ -71,6 +76,9 @@ def next_look_s(verdict: Verdict, gone_looks: int | None = None) -> float | None
     if verdict.state is not State.SUSPECTED:
         return None
     steps = STRONG_LOOKS_S if "judge/unconfirmed-strong" in verdict.rules else WEAK_LOOKS_S
+    if elapsed_s is not None:
+        dates = itertools.accumulate(steps)
+        return next((date - elapsed_s for date in dates if date > elapsed_s), steps[-1])
     looks = verdict.looks if gone_looks is None else gone_looks
     return steps[min(max(looks, 1), len(steps)) - 1]
 

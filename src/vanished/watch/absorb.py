@@ -171,9 +171,20 @@ def is_news(verdict: Verdict, before: Verdict | None) -> bool:
     return before is None or replace(verdict, looks=0) != replace(before, looks=0)
 
 
+def _gone_since(case: Sequence[Observation], now: Micros) -> Micros:
+    """When the streak of gone answers at the end of `case` began."""
+    since = now
+    for seen in reversed(case):
+        if seen.signal.kind is Kind.ALIVE:
+            break
+        since = min(since, seen.answered_at)
+    return since
+
+
 def next_date(
     row: Row,
     verdict: Verdict | None,
+    case: Sequence[Observation],
     now: Micros,
     schedule: Schedule,
     discover_every: Micros,
@@ -193,7 +204,7 @@ def next_date(
         wait_s = min(longest, first * 2.0 ** min(track.failures - 1, 10))
         regular = min(regular, int(wait_s * SECOND))
     elif verdict is not None:
-        needed_s = next_look_s(verdict, track.gone_looks)
+        needed_s = next_look_s(verdict, elapsed_s=(now - _gone_since(case, now)) / SECOND)
         if needed_s is not None:
             return now + int(needed_s * SECOND)  # a second look is not jittered below its gap
     # Jitter keeps posts that were found together from being asked together for ever.

@@ -91,7 +91,7 @@ class Ledger:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
         verdict = self._enter(row, observation, now)
         row.track.due = next_date(
-            row, verdict, now, self.schedule, self.discover_every, self.chance
+            row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
         )
 
     def _enter(self, row: Row, observation: Observation, now: Micros) -> Verdict | None:
@@ -149,7 +149,7 @@ class Ledger:
         state = row.track.state
         verdict = self._enter(row, discovery.observation, now)
         row.track.due = next_date(
-            row, verdict, now, self.schedule, self.discover_every, self.chance
+            row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
         )
         if verdict is not None:
             self._account_verdicts[row.id] = verdict
@@ -238,6 +238,6 @@ class Ledger:
             self._rows[row.subject] = row
             if row.track.has_case:
                 self._judge(row, now)
-            if row.track.state not in (State.GONE, State.MOVED):
+            if row.track.state in (State.UNKNOWN, State.ALIVE):  # others have a date that counts
                 row.track.due = now
             self._entry.changes.append(Change(row))
