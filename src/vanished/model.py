@@ -312,12 +312,14 @@ class Discovery:
     handed back at the next reading. An empty or failed list discovers nothing and loses nothing.
     `complete_since` is set only where the list claims to hold every post published since then: a
     known later post that it lacks is asked for directly at once (its absence proves nothing).
+    `sole` says that the account is its one post, such as a page: the post's own dates then suffice.
     """
 
     observation: Observation
     sightings: tuple[Sighting, ...] = ()
     complete_since: Micros | None = None
     cursor: str = ""
+    sole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

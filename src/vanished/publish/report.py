@@ -195,8 +195,9 @@ def _show_causes(console: Console, report: Report) -> None:
         console.print("  also: " + ", ".join(f"{n} {state}" for state, n in others.items()))
     for account in report.accounts_lost:
         console.print(
-            f"  account {account['account']} ({account['platform']}): {account['state']},"
-            f" {account['causes']}; explains {account['posts']} posts, counts once"
+            f"  account {account['account']} ({account['platform']}): {account['state']}"
+            f"{', ' + account['causes'] if account['causes'] != account['state'] else ''};"
+            f" explains {account['posts']} posts, counts once"
         )
 
 

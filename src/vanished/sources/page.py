@@ -246,7 +246,7 @@ class PageSource:
         lost = reading.signal.kind in (Kind.GONE, Kind.MOVED)
         about = observation(account.key, exchange, ABSENT if lost else reading.signal, Via.TIMELINE)
         sighting = Sighting(post, look, reading.version)
-        return Discovery(about, (sighting,), cursor=reading.hash or cursor)
+        return Discovery(about, (sighting,), cursor=reading.hash or cursor, sole=True)
 
     async def look(self, posts: Sequence[Post], fetch: Fetch) -> list[Look]:
         """One request a page."""

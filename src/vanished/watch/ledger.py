@@ -8,6 +8,7 @@ the books of one subject, the judge judges.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,7 +27,7 @@ from vanished.model import (
     Version,
     Via,
 )
-from vanished.watch.absorb import absorb, decide, is_news, next_date
+from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
 from vanished.watch.schedule import NEVER, Schedule
 
 
@@ -34,7 +35,7 @@ from vanished.watch.schedule import NEVER, Schedule
 class Progress:
     """What the progress line and `--json` show; all since the start of this watch."""
 
-    started_at: Micros = 0
+    began_s: float = field(default_factory=time.monotonic)  # real time, also in simulated worlds
     looks: int = 0
     failed: int = 0
     lists: int = 0
@@ -151,6 +152,8 @@ class Ledger:
         row.track.due = next_date(
             row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
         )
+        if discovery.sole and not row.track.failures:
+            row.track.due = now + RETURN_CHECK
         if verdict is not None:
             self._account_verdicts[row.id] = verdict
             if verdict.state is not state and verdict.state in (State.SUSPECTED, State.GONE):

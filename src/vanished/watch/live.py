@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -38,7 +39,7 @@ REFRESH_S = 0.5
 
 def progress_line(progress: Progress, now: Micros) -> str:
     """Rate, backlog, next due, losses so far: one line."""
-    seconds = max((now - progress.started_at) / SECOND, 1e-9)
+    seconds = max(time.monotonic() - progress.began_s, 1e-9)
     due = "nothing due"
     if progress.next_due != NEVER:
         due = f"next in {span(max(0.0, (progress.next_due - now) / SECOND))}"

@@ -127,7 +127,7 @@ class Watch:
 
     def _begin(self) -> None:
         now = self.clock.now()
-        self.progress.started_at = self._last_commit = now
+        self._last_commit = now
         self.observatory.begin_session(now)
         for row in self.observatory.account_rows():
             self._accounts[row.id] = row
