@@ -126,7 +126,7 @@ def test_ctrl_c_is_safe(folder: Path) -> None:
             text=True,
         )
         assert process.stdout is not None
-        try:
+        try:  # the process ends by its pid, its pipe with it
             first = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)
             rest = [json.loads(line) for line in process.stdout]
@@ -134,6 +134,7 @@ def test_ctrl_c_is_safe(folder: Path) -> None:
         finally:
             process.kill()
             process.wait()
+            process.stdout.close()
     assert first["event"] == "commit"
     assert rest[-1]["event"] == "stopped"
     assert run("doctor", cwd=folder).returncode == 0

@@ -284,6 +284,14 @@ class Observatory:
             ).scalar()
         return None if found is None else json.loads(found)
 
+    def failing_posts(self, failures: int) -> list[tuple[str, int, int]]:
+        """Hosts with posts whose last `failures` looks failed: host, such posts, all its posts."""
+        c = present.posts.c
+        failing = sa.func.count().filter(c.failures >= failures)
+        query = sa.select(c.host, failing, sa.func.count()).group_by(c.host).having(failing > 0)
+        with self._engine.connect() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
     def integrity(self) -> str:
         """What SQLite's own check finds wrong with the present; "" if nothing."""
         with self._engine.connect() as connection:

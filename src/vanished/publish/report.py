@@ -102,11 +102,13 @@ class Report:
     """Every number of it with its denominator."""
 
     observatory: str
+    named: bool  # accounts by their names, for eyes inside the team
     since: Micros
     coverage: Mapping[str, Any]
     states: Mapping[str, int]
     causes: Mapping[str, int]
     accounts_lost: Sequence[Mapping[str, Any]]
+    never_alive: int  # losses that nobody here saw alive: gone when first met, or a peer's record
     widths_s: tuple[float, float] | None  # median and 90 % of the interval's width
     losses: Sequence[Loss]
     methods: Sequence[str]
@@ -128,6 +130,7 @@ class Report:
             "lost_of": self.coverage["posts"],
             "causes": dict(self.causes),
             "unknown_cause_share": unknown / self.lost if self.lost else None,
+            "never_proven_alive": self.never_alive,
             "accounts_lost": list(self.accounts_lost),
             "interval_width_s": (
                 None
@@ -185,6 +188,11 @@ def _show_causes(console: Console, report: Report) -> None:
             console.print(
                 f"  time of loss known to within {span(median)} (median), {span(p90)} (90 %)"
             )
+        if report.never_alive:
+            console.print(
+                f"  {report.never_alive} of them were never proven alive here: gone when first met,"
+                " or known from a peer's record; when they were lost is open below"
+            )
     if withheld := sum(loss.title is None for loss in report.losses):
         console.print(
             f"  the words of {withheld} of the listed losses are withheld: their authors may have"
@@ -217,7 +225,7 @@ def _show_losses(console: Console, report: Report) -> None:
         table.add_row(
             "never" if loss.last_alive_at is None else moment(loss.last_alive_at)[2:16],
             moment(loss.first_gone_at)[2:16],
-            f"{loss.account[:6]}…",
+            loss.account if report.named else f"{loss.account[:6]}…",
             " or ".join(loss.causes) + ("!" if loss.conflicts else ""),
             Text(f"{words} · {title}" if title else words),
         )
@@ -249,6 +257,7 @@ def make_report(folder: Path, *, since: str | None, rows: int, names: bool) -> R
             con.execute(LOSSES, {"since": start})
             return Report(
                 observatory=observatory.settings.id,
+                named=names,
                 since=start,
                 coverage=_coverage(con),
                 states=_pairs(
@@ -260,6 +269,7 @@ def make_report(folder: Path, *, since: str | None, rows: int, names: bool) -> R
                     " where is_post and state = 'gone' group by 1 order by 2 desc, 1",
                 ),
                 accounts_lost=_accounts_lost(con, known),
+                never_alive=_never_alive(con),
                 widths_s=_widths(con),
                 losses=_losses(con, rows, known),
                 methods=[
@@ -325,6 +335,11 @@ def _accounts_lost(
         }
         for key, platform, state, causes, posts in found
     ]
+
+
+def _never_alive(con: duckdb.DuckDBPyConnection) -> int:
+    query = "select count(*) from lost where is_post and state = 'gone' and last_alive_at is null"
+    return int(con.execute(query).fetchall()[0][0])
 
 
 def _widths(con: duckdb.DuckDBPyConnection) -> tuple[float, float] | None:

@@ -24,6 +24,7 @@ SCARCE_BYTES = 512 * 1024 * 1024
 LATE: Micros = HOUR
 MOSTLY_FAILED = 0.5
 ENOUGH_LOOKS = 20
+FAILED_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def examine(folder: Path) -> list[Finding]:
             *_looks(observatory),
             *_disk(folder),
             *_accounts(observatory),
+            *_posts(observatory),
             *_hosts(observatory),
         ]
 
@@ -120,7 +122,7 @@ def _account(row: AccountRow, now: Micros) -> Iterator[Finding]:
     host = host_of(row.account.url)
     if not track.last_asked_at:
         yield Finding("it was never asked", where, "start vanished watch")
-    elif track.failures >= 3:
+    elif track.failures >= FAILED_IN_A_ROW:
         yield Finding(
             f"the last {track.failures} looks failed",
             where,
@@ -130,6 +132,17 @@ def _account(row: AccountRow, now: Micros) -> Iterator[Finding]:
     elif now - track.due > LATE:
         late = span((now - track.due) / SECOND)
         yield Finding(f"its list is {late} overdue", where, "start vanished watch")
+
+
+def _posts(observatory: Observatory) -> Iterator[Finding]:
+    """Hosts whose posts cannot be looked at."""
+    for host, failing, posts in observatory.failing_posts(FAILED_IN_A_ROW):
+        yield Finding(
+            f"the last {FAILED_IN_A_ROW} or more looks failed for {failing} of {posts} posts",
+            f"host {host}",
+            "see whether it is reachable from here and wants a login; until then these posts are"
+            " unknown, not lost",
+        )
 
 
 def _hosts(observatory: Observatory) -> Iterator[Finding]:
