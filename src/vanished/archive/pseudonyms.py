@@ -2,7 +2,8 @@
 
 In: a platform and a native id. Out: a key of 16 characters that nobody without the secret can
 trace back, or test a guess against. The secret never lies in the observatory's folder, so that a
-copied or seized folder names no author. It is never printed, logged or returned in an error.
+copied journal or a report names no author (the present does: it knows whom to ask). It is never
+printed, logged or returned in an error.
 
 key = base32(HMAC-SHA-256(secret, platform NUL native id)[:80 bits]), lower case (RFC 2104,
 RFC 4648). With 10^8 subjects the chance of any two sharing a key is below 1 %.
