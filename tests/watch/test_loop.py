@@ -73,6 +73,7 @@ class Scripted:
     listed: Callable[[Micros], Sequence[str]]
     answer: Callable[[str, Micros], Signal]
     account_says: Callable[[Micros], Signal] = lambda now: ALIVE
+    lists_words: bool = False  # the list states each post's words, not only its address
     platform: str = "page"
     batch: int = 1
     asked: list[tuple[str, Micros]] = field(default_factory=list)
@@ -86,14 +87,17 @@ class Scripted:
 
     async def discover(self, account: Account, cursor: str, fetch: Any) -> Discovery:
         now = self.clock.now()
-        says = self.account_says(now)
+        says, words = self.account_says(now), self.lists_words
         posts = [
             Post(self.naming("page", n), account.key, "page", n, f"http://t/{n}", START)
             for n in (self.listed(now) if says is ALIVE else ())
         ]
         return Discovery(
             self._seen(account.key, says, Via.TIMELINE, ""),
-            tuple(Sighting(post) for post in posts),
+            tuple(
+                Sighting(post, self._seen(post.key, ALIVE, Via.TIMELINE, "") if words else None)
+                for post in posts
+            ),
             complete_since=START if says is ALIVE and posts else None,
             cursor="read",
         )
@@ -208,6 +212,23 @@ async def test_a_returned_post_is_said_to_have_returned(observatory: Observatory
     progress = await watch.run(START + 4 * DAY)
     assert verdict_of(observatory, "p1").state is State.RETURNED
     assert progress.returned == 1
+
+
+async def test_a_lost_post_that_is_listed_again_is_asked_at_once(observatory: Observatory) -> None:
+    """Its return would else be noticed a day late."""
+    clock = Jumping()
+    back = START + 30 * HOUR + 7 * MINUTE
+    source = Scripted(
+        observatory.naming, clock,
+        lambda now: ["p1", "p2"] if not START + HOUR < now < back else ["p2"],
+        lambda post, now: PLATFORM if post == "p1" and START + HOUR < now < back else ALIVE,
+        lists_words=True,
+    )  # fmt: skip
+    watch, events = watching(observatory, source, discover_every=5 * MINUTE)
+    await watch.run(START + 2 * DAY)
+    assert verdict_of(observatory, "p1").state is State.RETURNED
+    (told,) = [e.at for e in events if e.kind == "verdict" and e.facts["state"] == "returned"]
+    assert told - back < 10 * MINUTE
 
 
 async def test_an_accounts_loss_explains_its_posts_once(observatory: Observatory) -> None:

@@ -19,6 +19,7 @@ from vanished.judge import DEFAULT, JudgeSettings
 from vanished.model import (
     ABSENT,
     Discovery,
+    Kind,
     Micros,
     Observation,
     Sighting,
@@ -29,6 +30,8 @@ from vanished.model import (
 )
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
 from vanished.watch.schedule import NEVER, Schedule
+
+ENDED = (State.GONE, State.MOVED)
 
 
 @dataclass(slots=True)
@@ -171,6 +174,8 @@ class Ledger:
                 self._entry.changes.append(Change(row))
             if sighting.observation is not None:
                 self.look(row, sighting.observation, sighting.version, now)
+                if sighting.observation.signal.kind is Kind.ALIVE and row.track.state in ENDED:
+                    row.track.due = now  # listed though lost: only a direct look can say it is back
         if discovery.complete_since is not None:
             listed = {sighting.post.key for sighting in discovery.sightings}
             self._absent(account, discovery.complete_since, listed, discovery.observation, now)
