@@ -7,6 +7,7 @@ the edges). A count that a platform rounds ("100k+") is an interval, never a poi
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -160,6 +161,11 @@ class Version:
     media: tuple[str, ...] = ()  # urls
 
 
+def version_hash(title: str, text: str) -> str:
+    """`Version.hash` of this wording: SHA-256, hexadecimal; what is no Unicode counts as "?"."""
+    return hashlib.sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """What an answer said, read but not yet judged.
@@ -180,11 +186,15 @@ class Signal:
     account_level: bool = False  # the notice speaks of the account, not of the post
 
     def __post_init__(self) -> None:
-        gone = self.kind in (Kind.GONE, Kind.MOVED)
-        if gone != bool(self.causes):
+        if self.gone != bool(self.causes):
             raise ValueError(f"a signal of kind {self.kind} with causes {set(self.causes) or '{}'}")
         if (self.kind is Kind.ERROR) != (self.fault is not None):
             raise ValueError("a fault belongs to signals of kind error, and to those only")
+
+    @property
+    def gone(self) -> bool:
+        """Whether it says that its subject is no longer where it was: gone, or moved."""
+        return self.kind in (Kind.GONE, Kind.MOVED)
 
 
 ALIVE = Signal(Kind.ALIVE)
@@ -253,6 +263,10 @@ class State(StrEnum):
     MOVED = "moved"
     RETURNED = "returned"  # was gone by verdict, is alive again
     FLICKERING = "flickering"  # answers alternate; neither is believed
+
+
+ENDED = (State.GONE, State.MOVED)
+"""States of a subject that is no longer asked but for its return."""
 
 
 class Confidence(StrEnum):

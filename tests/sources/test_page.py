@@ -20,11 +20,23 @@ from tests.sources.pages import (
     wechat_notice,
 )
 from vanished.errors import ConfigError, UsageError
-from vanished.model import ALIVE, Cause, Fault, Kind, Look, Post, Signal, Strength, Version, Via
+from vanished.model import (
+    ALIVE,
+    Cause,
+    Fault,
+    Kind,
+    Look,
+    Post,
+    Signal,
+    Strength,
+    Version,
+    Via,
+    version_hash,
+)
 from vanished.net.exchange import Exchange
 from vanished.sources import Settings, Source
 from vanished.sources.html import Page, is_cut, utf8
-from vanished.sources.page import REMEMBERED, PageReader, PageSource, version_hash, web_address
+from vanished.sources.page import REMEMBERED, PageReader, PageSource, web_address
 
 URL = "https://news.example/post/1"
 GONE_KINDS = (Kind.GONE, Kind.MOVED)

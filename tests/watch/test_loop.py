@@ -126,15 +126,14 @@ def watching(
     observatory: Observatory, source: Scripted, rate: float = 100.0, **options: Any
 ) -> tuple[Watch, list[Event]]:
     events: list[Event] = []
-    politeness = Politeness(rate)
     door: Any = SimpleNamespace(
         fetcher=lambda prepaid=1, proxy=None: None,
         settings=SimpleNamespace(timeout_s=5.0),
-        politeness=politeness,
+        politeness=Politeness(rate),
     )
     observatory.add_account(source.account("a"), START)
     watch = Watch(
-        observatory, {"page": source}, door, politeness, source.clock,
+        observatory, {"page": source}, door, source.clock,
         AgeBuckets(((3600, 300), (86400, 3600))), tell=events.append, **options,
     )  # fmt: skip
     return watch, events

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,13 +46,11 @@ def _many(connection: sa.Connection, statement: sa.Update, rows: list[dict[str, 
     Every look passes here, so where the driver takes parameters by position (SQLite) the statement
     is compiled once and SQLAlchemy's handling of each row is left out.
     """
-    names = _compiled(statement, connection.dialect).positiontup
-    if names is None:
+    compiled = _compiled(statement, connection.dialect)
+    if compiled.positiontup is None:
         return connection.execute(statement, rows).rowcount
-    values = [tuple([row[name] for name in names]) for row in rows]
-    return connection.exec_driver_sql(
-        str(_compiled(statement, connection.dialect)), values
-    ).rowcount
+    in_order = itemgetter(*compiled.positiontup)
+    return connection.exec_driver_sql(str(compiled), [in_order(row) for row in rows]).rowcount
 
 
 @lru_cache(maxsize=16)

@@ -42,13 +42,12 @@ from vanished.errors import (
     NotAnObservatoryError,
     UsageError,
 )
-from vanished.model import Account, Micros, Observation, Verdict
+from vanished.model import ENDED, Account, Micros, Observation, Verdict
 
 LOCK = "writer.lock"
 JOURNAL = "journal"
 MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
-ENDED = ("gone", "moved")
 
 
 class Observatory:
@@ -238,7 +237,7 @@ class Observatory:
     def live_rows(self, account: int, since: Micros | None) -> list[PostRow]:
         """An account's posts that are not known lost, published since `since` (None: all)."""
         c = present.posts.c
-        where = (c.account_id == account) & c.state.not_in(ENDED)
+        where = (c.account_id == account) & c.state.not_in([state.value for state in ENDED])
         if since is not None:
             where &= c.published_at >= since
         return self._posts(where)

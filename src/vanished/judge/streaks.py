@@ -18,8 +18,6 @@ from typing import NamedTuple
 
 from vanished.model import Kind, Micros, Observation, Signal, Strength, Via
 
-_GONE = (Kind.GONE, Kind.MOVED)
-
 
 class Point(NamedTuple):
     """One look, or the last of several that only a run stands for; `looks` counts them all."""
@@ -91,7 +89,7 @@ def points(observations: Iterable[Observation], now: Micros | None) -> list[Poin
 
 def _ends(seen: Observation) -> Iterator[tuple[Micros, Micros, int]]:
     """First and last look of a run as (asked, answered, looks); nothing unless it is definite."""
-    if seen.signal.kind is not Kind.ALIVE and seen.signal.kind not in _GONE:
+    if seen.signal.kind is not Kind.ALIVE and not seen.signal.gone:
         return
     yield seen.asked_at, seen.answered_at, 1
     if (seen.last_asked_at, seen.last_answered_at) != (seen.asked_at, seen.answered_at):

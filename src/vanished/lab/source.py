@@ -34,12 +34,12 @@ from vanished.model import (
     Version,
     Via,
     failed,
+    version_hash,
 )
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
 from vanished.sources.html import Page, one_line
 from vanished.sources.notice import Pack, parse_pack
-from vanished.sources.page import version_hash
 
 PLATFORM = "lab"
 LISTED = 10  # posts asked for at once; each is a fact to keep at every reading

@@ -39,6 +39,7 @@ from vanished.model import (
     Via,
     failed,
     micros,
+    version_hash,
 )
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
@@ -47,7 +48,6 @@ from vanished.sources.page import (
     PageReader,
     look_at_page,
     observation,
-    version_hash,
     web_address,
 )
 

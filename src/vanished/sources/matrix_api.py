@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from vanished.model import ALIVE, Fault, Observation, Signal, Version, Via, failed
+from vanished.model import ALIVE, Fault, Observation, Signal, Version, Via, failed, version_hash
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources.notice import load_pack
-from vanished.sources.page import version_hash
 
 PAGE = 100  # events of one request; Synapse gives at most 1000
 

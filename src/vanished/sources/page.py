@@ -23,7 +23,6 @@ from vanished.model import (
     Account,
     Discovery,
     Fault,
-    Kind,
     Look,
     Observation,
     Post,
@@ -33,6 +32,7 @@ from vanished.model import (
     Version,
     Via,
     failed,
+    version_hash,
 )
 from vanished.net.address import Denied, checked_url
 from vanished.net.exchange import Exchange, Fetch
@@ -82,14 +82,6 @@ def observation(
         exchange.vantage,
         version,
     )
-
-
-def version_hash(title: str, text: str) -> str:
-    """SHA-256 over title, NUL, text, in 64 hexadecimal digits; blanks are already collapsed.
-
-    Markup is left out, so that a changed nonce, style or advertisement slot is no new version.
-    """
-    return hashlib.sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +235,7 @@ class PageSource:
         exchange = await fetch.request("GET", account.url)
         reading = self._reader.read(account.url, exchange, cursor)
         look = observation(post.key, exchange, reading.signal, version=reading.hash)
-        lost = reading.signal.kind in (Kind.GONE, Kind.MOVED)
+        lost = reading.signal.gone
         about = observation(account.key, exchange, ABSENT if lost else reading.signal, Via.TIMELINE)
         sighting = Sighting(post, look, reading.version)
         return Discovery(about, (sighting,), cursor=reading.hash or cursor, sole=True)

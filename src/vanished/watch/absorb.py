@@ -13,7 +13,18 @@ from dataclasses import replace
 
 from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
 from vanished.judge import DEFAULT, JudgeSettings, judge, next_look_s
-from vanished.model import ALIVE, DAY, NO_COUNTS, SECOND, Kind, Micros, Observation, State, Verdict
+from vanished.model import (
+    ALIVE,
+    DAY,
+    ENDED,
+    NO_COUNTS,
+    SECOND,
+    Kind,
+    Micros,
+    Observation,
+    State,
+    Verdict,
+)
 from vanished.watch.schedule import Schedule
 
 RETURN_CHECK: Micros = DAY  # a lost post is asked once a day whether it is back
@@ -79,16 +90,16 @@ def _may_merge(track: Track, observation: Observation) -> bool:
     The judge asks when it was looked in the first hours after a "not found"; a run would only keep
     the first and the last of those times.
     """
-    gone = observation.signal.kind in (Kind.GONE, Kind.MOVED)
-    return not gone or track.state in (State.GONE, State.MOVED)
+    return not observation.signal.gone or track.state in ENDED
 
 
 def _with_case(
     track: Track, observation: Observation, subject: str, case: Sequence[Observation]
 ) -> list[Observation]:
-    if observation.signal.kind not in (Kind.ALIVE, Kind.GONE, Kind.MOVED):
+    alive = observation.signal.kind is Kind.ALIVE
+    if not (alive or observation.signal.gone):
         return list(case)
-    if not case and observation.signal.kind is Kind.ALIVE:
+    if alive and not case:
         return []
     opened = list(case) or _alive_before(track, subject)
     last = opened[-1] if opened else None
@@ -138,7 +149,7 @@ def _count(track: Track, observation: Observation) -> None:
         if track.last_alive_at is None or observation.last_asked_at > track.last_alive_at:
             track.last_alive_at = observation.last_asked_at
             track.last_alive_answered_at = observation.last_answered_at
-    elif kind in (Kind.GONE, Kind.MOVED):
+    elif observation.signal.gone:
         track.gone_looks += observation.looks
 
 
@@ -194,7 +205,7 @@ def next_date(
     track = row.track
     if isinstance(row, AccountRow):
         regular = discover_every
-    elif track.state in (State.GONE, State.MOVED):
+    elif track.state in ENDED:
         regular = RETURN_CHECK
     else:
         born = row.post.published_at or row.post.first_seen_at

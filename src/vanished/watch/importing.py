@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vanished.archive.columns import Judgement, Wording
+from vanished.archive.columns import GAP, Judgement, Wording
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Entry, PostRow, Track
 from vanished.clock import SystemClock
@@ -70,7 +70,7 @@ class TakenOver:
 
 def read_record(observatory: Observatory, peer: str, file: Path) -> Imported:
     """The record of `peer` in `file`; UsageError if we do not read that peer's."""
-    if peer != "wechatscope":
+    if peer not in PEERS:
         raise UsageError(f"No reader is called '{peer}'; there are: {', '.join(PEERS)}.")
     return wechatscope.read(file, observatory.naming)
 
@@ -113,7 +113,7 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
         notices=record.notices,
         causes=dict(causes.most_common()),
         conflicts=conflicts,
-        gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == "gap"],
+        gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == GAP],
     )
 
 

@@ -18,6 +18,7 @@ from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Row, Track
 from vanished.judge import DEFAULT, JudgeSettings
 from vanished.model import (
     ABSENT,
+    ENDED,
     Discovery,
     Kind,
     Micros,
@@ -31,8 +32,6 @@ from vanished.model import (
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
 from vanished.watch.schedule import NEVER, Schedule
 
-ENDED = (State.GONE, State.MOVED)
-
 
 @dataclass(slots=True)
 class Progress:
@@ -41,13 +40,11 @@ class Progress:
     began_s: float = field(default_factory=time.monotonic)  # real time, also in simulated worlds
     looks: int = 0
     failed: int = 0
-    lists: int = 0
     posts_found: int = 0
     losses: int = 0
     returned: int = 0
     backlog: int = 0
     next_due: Micros = NEVER
-    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,6 @@ class Ledger:
 
     def discovery(self, row: AccountRow, discovery: Discovery, now: Micros) -> None:
         """Enter one reading of an account's list."""
-        self.progress.lists += 1
         row.cursor = discovery.cursor or row.cursor
         state = row.track.state
         verdict = self._enter(row, discovery.observation, now)

@@ -80,7 +80,6 @@ def build_watch(
         observatory,
         chosen,
         door,
-        door.politeness,
         clock,
         AgeBuckets(settings.watch.look_every_s),
         concurrency=settings.watch.concurrency,

@@ -28,7 +28,6 @@ from vanished.model import (
     failed,
 )
 from vanished.net.door import Door, Fetcher
-from vanished.net.politeness import Politeness
 from vanished.sources import Source
 from vanished.watch.ledger import Event, Ledger, Progress
 from vanished.watch.schedule import NEVER, Schedule
@@ -54,7 +53,6 @@ class Watch:
     observatory: Observatory
     sources: Mapping[str, Source]
     door: Door
-    politeness: Politeness
     clock: Clock
     schedule: Schedule
     concurrency: int = 64
@@ -97,12 +95,11 @@ class Watch:
         self._wake.set()
 
     def measure(self) -> None:
-        """Bring backlog, next date and requests under way into `progress`."""
+        """Bring backlog and next date into `progress`."""
         now = self.clock.now()
         dates = [row.track.due for row in self._accounts.values()]
         self.progress.backlog = self.schedule.backlog(now)
         self.progress.next_due = min([self.schedule.next_due(now), *dates])
-        self.progress.in_flight = len(self._tasks)
 
     # -- the loop ---------------------------------------------------------------------------
 
@@ -142,7 +139,7 @@ class Watch:
         return number
 
     def _room(self, host: int) -> int:
-        return self.politeness.room(self._names[host], self.clock.now())
+        return self.door.politeness.room(self._names[host], self.clock.now())
 
     def _must_commit(self, now: Micros) -> bool:
         return (
@@ -164,7 +161,7 @@ class Watch:
         if free:
             dates.append(self.schedule.next_due(now))
             dates += [
-                self.politeness.ready_at(self._names[h], now) for h in self.schedule.waiting()
+                self.door.politeness.ready_at(self._names[h], now) for h in self.schedule.waiting()
             ]
             dates.append(self._next_list)
         await self.clock.wait(self._wake, min(dates, default=now + SECOND), busy=bool(self._tasks))
@@ -172,7 +169,7 @@ class Watch:
     def _date_lists(self, now: Micros) -> None:
         """Note when the next list can be read: its date, and room at its host."""
         dates = [
-            max(row.track.due, self.politeness.ready_at(host_of(row.account.url), now))
+            max(row.track.due, self.door.politeness.ready_at(host_of(row.account.url), now))
             for row in self._accounts.values()
             if row.id not in self._reading and row.account.platform in self.sources
         ]
@@ -199,8 +196,8 @@ class Watch:
                 return
             host = host_of(row.account.url)
             source = self.sources.get(row.account.platform)
-            if source is not None and self.politeness.room(host, now) >= 1:
-                self.politeness.spend(host, now)
+            if source is not None and self.door.politeness.room(host, now) >= 1:
+                self.door.politeness.spend(host, now)
                 self._reading.add(row.id)
                 self._start(self._discover(source, row))
         self._date_lists(now)
@@ -218,7 +215,7 @@ class Watch:
                     self._held.pop(row.id, None)
                 continue
             for start in range(0, len(group), source.batch):
-                self.politeness.spend(host, now)
+                self.door.politeness.spend(host, now)
                 self._start(self._look(source, group[start : start + source.batch]))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:

@@ -36,6 +36,7 @@ from vanished.model import (
     Via,
     failed,
     micros,
+    version_hash,
 )
 from vanished.sources import Naming
 from vanished.sources.imports import Imported
@@ -128,7 +129,7 @@ def _posts(
     backwards: set[str] = set()
     for record in records:
         key = name(PLATFORM, record.article)
-        hashed = hashlib.sha256(f"{record.title}\0".encode()).hexdigest()
+        hashed = version_hash(record.title, "")
         version = Version(hashed, title=record.title)
         versions.setdefault((key, hashed), (key, record.noticed_at, version))
         if record.noticed_at < record.published_at:
