@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.servers.process import end, free_port, listens
+
 from bench.harness import BenchError, Peer
-from bench.pages import FLUSH_S, Site, end, free_port, listens
+from bench.pages import FLUSH_S, Site
 from bench.peers import peer_python, peer_version
 
 NAME = "changedetection"

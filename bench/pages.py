@@ -11,15 +11,14 @@ import contextlib
 import html
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tests.servers.process import end, free_port, listens
 
 from bench.harness import BenchError
 from bench.peers import execute
@@ -28,7 +27,6 @@ from vanished.lab.texts import TOPICS, Script, compose
 SEED = 20_180_401
 PAGE_BYTES = 10_000
 START_S = 10.0
-STOP_S = 5.0
 FLUSH_S = 0.2  # how long nginx may keep lines of its log
 TRIES = 5  # a free port may be taken before nginx has it
 
@@ -186,33 +184,3 @@ def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         end(process)
     log = (folder / "error.log").read_text(errors="replace")
     raise BenchError(f"nginx did not start: {log.strip()[-300:]}")
-
-
-def free_port() -> int:
-    """A port on loopback that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def listens(process: subprocess.Popen[bytes], port: int, timeout_s: float) -> bool:
-    """Wait until `process` takes connections on `port`; False if it ends or does not in time."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return process.poll() is None
-    return False
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that we started, by its id, and wait for it."""
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -8,17 +8,15 @@ fault of ours can hide in it.
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.needs import needs_program
+from tests.servers.process import end, free_port, listens
 
 START_S = 10.0
-STOP_S = 5.0
 TRIES = 5  # a free port may be taken before nginx has it
 BLOCKER = "https://authority.example/order/17"
 
@@ -105,41 +103,21 @@ def nginx(folder: Path) -> Iterator[Site]:
     try:
         yield Site(folder / "site", port)
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_S)
+        end(process)
 
 
 def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     config = folder / "nginx.conf"
     for _ in range(TRIES):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
+        port = free_port()
         config.write_text(CONFIG.format(root=folder, port=port, blocker=BLOCKER))
         process = subprocess.Popen(
             [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        if _listens(process, port):
+        if listens(process, port, START_S):
             return process, port
-        process.kill()
-        process.wait(STOP_S)
+        end(process)
     log = (folder / "error.log").read_text(errors="replace")
     raise RuntimeError(f"nginx did not start: {log[-500:]}")
-
-
-def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return process.poll() is None
-    return False

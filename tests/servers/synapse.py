@@ -19,7 +19,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -32,11 +31,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tests.needs import missing
+from tests.servers.process import end, free_port
 
 LOCK_FILE = Path(__file__).parents[2] / "requirements" / "synapse.txt"
 INSTALL_S = 600
 START_S = 90
-STOP_S = 20
 PASSWORD = "a password of no account outside this test"
 CLIENT = "/_matrix/client/v3"
 ADMIN = "/_synapse/admin"
@@ -253,7 +252,7 @@ def synapse(tmp_path: Path, **config: Any) -> Iterator[Synapse]:
     """
     python = needs_env()
     place = tmp_path / "synapse"
-    port = _free_port()
+    port = free_port()
     server = Synapse(f"http://127.0.0.1:{port}", secrets.token_hex(16), place / "log")
     _configure(place, port, server, config)
     command = [str(python), "-m", "synapse.app.homeserver", "-c", str(place / "homeserver.json")]
@@ -265,18 +264,7 @@ def synapse(tmp_path: Path, **config: Any) -> Iterator[Synapse]:
         server.admin = server.register("operator", admin=True)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        end(process)
 
 
 def _wait(process: subprocess.Popen[bytes], server: Synapse, place: Path) -> None:
