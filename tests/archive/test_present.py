@@ -21,6 +21,7 @@ from vanished.errors import (
     LockedError,
     NotAnObservatoryError,
     ObservatoryError,
+    StorageError,
     UsageError,
 )
 from vanished.model import (
@@ -152,6 +153,55 @@ def test_a_crash_between_journal_and_tail_doubles_nothing(
             observatory.flush()
     with Observatory.open(folder) as reader, reader.past() as con:
         assert con.execute("select sum(looks) from observations").fetchall() == [(1,)]
+
+
+def test_a_session_is_covered_once_whatever_is_killed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stretch that is counted twice would make the coverage longer than the time that passed."""
+    with Observatory.open(folder, write=True) as observatory:
+        observatory.begin_session(10 * SECOND)
+        observatory.end_session(500 * SECOND)
+
+        def killed(self: Observatory) -> None:
+            raise KeyboardInterrupt
+
+        # As if killed at the first moment after the next session's beginning was acknowledged.
+        with monkeypatch.context() as patch:
+            patch.setattr(Observatory, "flush", killed)
+            patch.setattr(observatory, "_waiting", 10**9)
+            with pytest.raises(KeyboardInterrupt):
+                observatory.begin_session(900 * SECOND)
+    with Observatory.open(folder, write=True) as observatory:
+        observatory.begin_session(901 * SECOND)
+        with observatory.past() as con:
+            found = con.execute("select what, since, until from coverage order by 2, 1").fetchall()
+    assert found == [
+        ("watched", 10 * SECOND, 500 * SECOND),
+        ("gap", 500 * SECOND, 900 * SECOND),
+        ("watched", 900 * SECOND, 900 * SECOND),
+    ]
+
+
+def test_an_init_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-made folder would be neither an observatory nor empty: no second try would work."""
+    for existing in (False, True):
+        place = tmp_path / f"new{existing}"
+        if existing:
+            place.mkdir()
+        with monkeypatch.context() as patch:
+
+            def full(folder: Path) -> None:
+                raise OSError(28, "No space left on device")
+
+            patch.setattr("vanished.archive.journal.Journal.create", full)
+            with pytest.raises(StorageError, match="disk is full"):
+                Observatory.create(place)
+        assert place.exists() is existing
+        assert not existing or list(place.iterdir()) == []
+        Observatory.create(place).close()
 
 
 def test_only_one_writes_and_others_read(folder: Path) -> None:

@@ -45,6 +45,7 @@ from vanished.watch.schedule import AgeBuckets
 START: Micros = 1_700_000_000 * SECOND
 PLATFORM = Signal(Kind.GONE, frozenset({Cause.PLATFORM}), rule="t/violation@1", words="违规")
 ACCOUNT = Signal(Kind.GONE, frozenset({Cause.ACCOUNT}), rule="t/blocked@1", account_level=True)
+BROKEN = failed(Fault.SERVER, status=503)
 BARE = Signal(Kind.GONE, frozenset({Cause.UNKNOWN}), rule="http/404@1")
 
 
@@ -310,3 +311,22 @@ async def test_what_was_judged_can_be_judged_again_from_the_past(observatory: Ob
     assert states["p3"] is State.GONE
     assert states["p4"] is State.RETURNED
     assert verdict_of(observatory, "p5") is None
+
+
+async def test_a_post_lost_before_its_account_is_judged_again_with_it(
+    observatory: Observatory,
+) -> None:
+    """A bare "not found" that was believed hours before the account's notice was seen would stay
+    a loss of its own, and the account's loss would be counted twice."""
+    clock = Jumping()
+    blocked, told = START + HOUR, START + 20 * HOUR
+    source = Scripted(
+        observatory.naming, clock, lambda now: ["p1"],
+        lambda post, now: BARE if now >= blocked else ALIVE,
+        account_says=lambda now: ACCOUNT if now >= told else ALIVE if now < blocked else BROKEN,
+    )  # fmt: skip
+    watch, _ = watching(observatory, source)
+    await watch.run(told + HOUR)
+    verdict = verdict_of(observatory, "p1")
+    assert verdict.state is State.GONE
+    assert verdict.explained_by == observatory.naming("page", "a")

@@ -111,6 +111,10 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
             )
     _append(connection, "versions", seq, entry.versions, next_row)
     _append(connection, "coverage", seq, entry.coverage, next_row)
+    if entry.session is not None:
+        connection.execute(present.sessions.delete())
+        began = {"began_at": entry.session, "last_at": entry.session}
+        connection.execute(present.sessions.insert(), [began])
 
 
 def _keep_verdicts(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:

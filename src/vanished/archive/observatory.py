@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ import sqlalchemy as sa
 
 from vanished.archive import columns, present, pseudonyms
 from vanished.archive.columns import OBSERVATIONS, Coverage
+from vanished.archive.durable import write_atomically
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep
 from vanished.archive.mapping import (
@@ -57,11 +59,15 @@ class Observatory:
         self.folder = folder
         self.settings = settings
         self._write = write
-        self._engine = present.connect(folder / present.FILE, write=write)
         self._lock = _take_lock(folder) if write else None
-        self.journal = Journal.open(folder / JOURNAL, writable=write)
-        self.naming = pseudonyms.load_secret(settings.id, create=False)
-        self._session: int | None = None
+        self._engine = present.connect(folder / present.FILE, write=write)
+        try:
+            self.journal = Journal.open(folder / JOURNAL, writable=write)
+            self.naming = pseudonyms.load_secret(settings.id, create=False)
+            self._check()
+        except BaseException:
+            self.close()
+            raise
 
     # -- opening ----------------------------------------------------------------------------
 
@@ -70,26 +76,15 @@ class Observatory:
         """Make a new observatory in a new or empty folder and open it for writing."""
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} exists and is not an empty folder; name a new one.")
-        identity = secrets.token_hex(8)
+        existed = folder.exists()
         with storage(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            secret = pseudonyms.load_secret(identity, create=True)
-            engine = present.connect(folder / present.FILE, write=True)
-            present.migrate(engine)
-            with engine.begin() as connection:
-                facts = {
-                    "seq": "0",
-                    "looks": "0",
-                    "key": pseudonyms.fingerprint(secret),
-                    "id": identity,
-                }
-                connection.execute(
-                    present.meta.insert(), [{"key": k, "value": v} for k, v in facts.items()]
-                )
-            engine.dispose()
-            Journal.create(folder / JOURNAL)
-            # Last, so that a folder with an observatory.toml is a whole observatory.
-            (folder / FILE).write_text(TEMPLATE.format(id=identity), encoding="utf-8")
+            try:
+                _furnish(folder)
+            except BaseException:  # half a folder would be neither an observatory nor empty
+                shutil.rmtree(folder, ignore_errors=True)
+                if existed:
+                    folder.mkdir()
+                raise
         return cls.open(folder, write=True)
 
     @classmethod
@@ -108,15 +103,10 @@ class Observatory:
                 " does not know which accounts to ask."
             )
         with storage(folder):
-            opened = cls(folder, settings, write=write)
-            try:
-                opened._check()
-            except BaseException:
-                opened.close()
-                raise
-        return opened
+            return cls(folder, settings, write=write)
 
     def _check(self) -> None:
+        self._looking = False  # whether a commit is also the watch's latest sign of life
         if self._write:
             present.migrate(self._engine)
         else:
@@ -234,18 +224,15 @@ class Observatory:
             found |= {row.subject: row for row in self._posts(present.posts.c.key.in_(part))}
         return found
 
-    def live_rows(self, account: int, since: Micros | None) -> list[PostRow]:
-        """An account's posts that are not known lost, published since `since` (None: all)."""
+    def live_rows(self, account: int, since: Micros) -> list[PostRow]:
+        """An account's posts that are not known lost, published since `since`."""
         c = present.posts.c
-        where = (c.account_id == account) & c.state.not_in([state.value for state in ENDED])
-        if since is not None:
-            where &= c.published_at >= since
-        return self._posts(where)
+        return self._posts((c.account_id == account) & _LIVE & (c.published_at >= since))
 
-    def case_rows(self, account: int) -> list[PostRow]:
-        """An account's posts for which another definite answer than "alive" was ever seen."""
+    def open_rows(self, account: int) -> list[PostRow]:
+        """An account's posts that its loss may concern: the live ones, and those with a case."""
         c = present.posts.c
-        return self._posts((c.account_id == account) & c.has_case)
+        return self._posts((c.account_id == account) & (_LIVE | c.has_case))
 
     def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
         with self._engine.connect() as connection:
@@ -371,24 +358,20 @@ class Observatory:
     def begin_session(self, now: Micros) -> None:
         """Note that the watch is looking from now on, and the gap since it last was."""
         c = present.sessions.c
-        entry = Entry()
+        entry = Entry(session=now)
         with self._engine.connect() as connection:
-            last = connection.execute(
-                sa.select(c.began_at, c.last_at).order_by(c.id.desc())
-            ).first()
+            last = connection.execute(sa.select(c.began_at, c.last_at)).first()
         if last is not None:
             entry.coverage.append(Coverage("watch", last.began_at, last.last_at, columns.WATCHED))
             if now - last.last_at > GAP:
                 why = "the watch was not running"
                 entry.coverage.append(Coverage("watch", last.last_at, now, columns.GAP, why))
+        self._looking = True
         self.commit(entry, now)
-        with storage(self.folder), self._engine.begin() as connection:
-            connection.execute(present.sessions.delete())
-            made = connection.execute(present.sessions.insert().values(began_at=now, last_at=now))
-            self._session = made.inserted_primary_key[0] if made.inserted_primary_key else None
 
     def end_session(self, now: Micros) -> None:
         """Note the last moment at which the watch was looking."""
+        self._looking = False
         with storage(self.folder), self._engine.begin() as connection:
             connection.execute(present.sessions.update().values(last_at=now))
 
@@ -404,7 +387,7 @@ class Observatory:
                 connection.execute(
                     present.meta.update().where(present.meta.c.key == key).values(value=str(value))
                 )
-            if self._session is not None:
+            if self._looking:
                 connection.execute(present.sessions.update().values(last_at=now))
         self.seq, self.looks = seq, looks
         if self._waiting >= self.settings.journal.flush_rows:
@@ -438,8 +421,31 @@ class Observatory:
                 )
 
 
+_LIVE = present.posts.c.state.not_in([state.value for state in ENDED])
+
+
 def _verdict(row: Sequence[Any]) -> Verdict:
     return columns.VERDICTS.from_row(*row).verdict
+
+
+def _furnish(folder: Path) -> None:
+    """Make everything that an observatory's folder holds."""
+    identity = secrets.token_hex(8)
+    folder.mkdir(parents=True, exist_ok=True)
+    secret = pseudonyms.load_secret(identity, create=True)
+    engine = present.connect(folder / present.FILE, write=True)
+    try:
+        present.migrate(engine)
+        facts = {"seq": "0", "looks": "0", "key": pseudonyms.fingerprint(secret), "id": identity}
+        with engine.begin() as connection:
+            connection.execute(
+                present.meta.insert(), [{"key": k, "value": v} for k, v in facts.items()]
+            )
+    finally:
+        engine.dispose()
+    Journal.create(folder / JOURNAL)
+    # Last, so that a folder with an observatory.toml is a whole observatory.
+    write_atomically(folder / FILE, TEMPLATE.format(id=identity).encode())
 
 
 def _take_lock(folder: Path) -> IO[str]:

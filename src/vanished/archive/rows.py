@@ -96,3 +96,4 @@ class Entry:
     versions: list[Wording] = field(default_factory=list)
     verdicts: dict[str, Judgement] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
+    session: Micros | None = None  # a watch begins to look: what came before is in `coverage`

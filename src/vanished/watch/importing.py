@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vanished.archive.columns import GAP, Judgement, Wording
+from vanished.archive.columns import GAP, OBSERVATIONS, Judgement, Wording
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Entry, PostRow, Track
 from vanished.clock import SystemClock
@@ -85,13 +85,15 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     for observation in record.observations:
         by_post.setdefault(observation.subject, []).append(observation)
     known_rows = observatory.post_rows_by_key([post.key for post in record.posts])
+    held = _held(observatory)
     known = 0
     causes: Counter[str] = Counter()
     conflicts = 0
     for post in record.posts:
         row = known_rows.get(post.key) or _new_post(observatory, accounts, post, entry)
         case = observatory.case(post.key) if row.track.has_case else []
-        fresh = [seen for seen in by_post.get(post.key, []) if seen not in case]
+        before = held.get(post.key, ())
+        fresh = [seen for seen in by_post.get(post.key, []) if not _stands_in(before, seen)]
         known += len(by_post.get(post.key, [])) - len(fresh)
         if not fresh:
             continue
@@ -114,6 +116,24 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
         causes=dict(causes.most_common()),
         conflicts=conflicts,
         gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == GAP],
+    )
+
+
+def _held(observatory: Observatory) -> Mapping[str, Sequence[Observation]]:
+    """What we hold of peers' records, by post: read from the past, where also failed looks are."""
+    with observatory.past() as con:
+        found = con.execute("select * from observations where via = 'import'").fetchnumpy()
+    held: dict[str, list[Observation]] = {}
+    for seen in OBSERVATIONS.decode(found):
+        held.setdefault(seen.subject, []).append(seen)
+    return held
+
+
+def _stands_in(runs: Iterable[Observation], seen: Observation) -> bool:
+    """Whether one of `runs` holds this record: it says the same, of the same time or around it."""
+    return any(
+        run.asked_at <= seen.asked_at <= run.last_asked_at and run.says() == seen.says()
+        for run in runs
     )
 
 

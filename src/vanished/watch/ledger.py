@@ -237,7 +237,7 @@ class Ledger:
 
     def _follow(self, account: AccountRow, now: Micros) -> None:
         """An account seems lost: ask its live posts now, and judge the lost ones again."""
-        for stored in self.observatory.live_rows(account.id, None):
+        for stored in self.observatory.open_rows(account.id):
             row = self._the(stored)
             self._rows[row.subject] = row
             if row.track.has_case:
