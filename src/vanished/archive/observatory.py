@@ -10,14 +10,12 @@ holds are dropped at the next opening.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -26,7 +24,7 @@ import sqlalchemy as sa
 
 from vanished.archive import columns, present, pseudonyms
 from vanished.archive.columns import OBSERVATIONS, Coverage
-from vanished.archive.durable import write_atomically
+from vanished.archive.folder import JOURNAL, furnish, take_lock
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep
 from vanished.archive.mapping import (
@@ -37,17 +35,14 @@ from vanished.archive.mapping import (
 )
 from vanished.archive.present import storage
 from vanished.archive.rows import AccountRow, Entry, PostRow, Track
-from vanished.archive.settings import FILE, TEMPLATE, Settings, parse
+from vanished.archive.settings import FILE, Settings, parse
 from vanished.errors import (
     DamagedError,
-    LockedError,
     NotAnObservatoryError,
     UsageError,
 )
 from vanished.model import ENDED, Account, Micros, Observation, Verdict
 
-LOCK = "writer.lock"
-JOURNAL = "journal"
 MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
 
@@ -59,7 +54,7 @@ class Observatory:
         self.folder = folder
         self.settings = settings
         self._write = write
-        self._lock = _take_lock(folder) if write else None
+        self._lock = take_lock(folder) if write else None
         self._engine = present.connect(folder / present.FILE, write=write)
         try:
             self.journal = Journal.open(folder / JOURNAL, writable=write)
@@ -79,7 +74,7 @@ class Observatory:
         existed = folder.exists()
         with storage(folder):
             try:
-                _furnish(folder)
+                furnish(folder)
             except BaseException:  # half a folder would be neither an observatory nor empty
                 shutil.rmtree(folder, ignore_errors=True)
                 if existed:
@@ -426,37 +421,3 @@ _LIVE = present.posts.c.state.not_in([state.value for state in ENDED])
 
 def _verdict(row: Sequence[Any]) -> Verdict:
     return columns.VERDICTS.from_row(*row).verdict
-
-
-def _furnish(folder: Path) -> None:
-    """Make everything that an observatory's folder holds."""
-    identity = secrets.token_hex(8)
-    folder.mkdir(parents=True, exist_ok=True)
-    secret = pseudonyms.load_secret(identity, create=True)
-    engine = present.connect(folder / present.FILE, write=True)
-    try:
-        present.migrate(engine)
-        facts = {"seq": "0", "looks": "0", "key": pseudonyms.fingerprint(secret), "id": identity}
-        with engine.begin() as connection:
-            connection.execute(
-                present.meta.insert(), [{"key": k, "value": v} for k, v in facts.items()]
-            )
-    finally:
-        engine.dispose()
-    Journal.create(folder / JOURNAL)
-    # Last, so that a folder with an observatory.toml is a whole observatory.
-    write_atomically(folder / FILE, TEMPLATE.format(id=identity).encode())
-
-
-def _take_lock(folder: Path) -> IO[str]:
-    """The lock of the one writer; the operating system gives it back when the process ends."""
-    file = (folder / LOCK).open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise LockedError(
-            f"Another vanished is writing to {folder}; stop it first (vanished report and doctor"
-            " work beside it)."
-        ) from None
-    return file
