@@ -13,6 +13,34 @@ from typing import Protocol
 from vanished.model import Fault, Micros
 
 
+Fields = tuple[tuple[str, str], ...]
+"""Header fields as sent: names in their case, in their order, repeated where repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One request on the wire and what came back: an exchange is one, and one more a redirect.
+
+    For evidence, so everything is as it was sent, but for secrets: a header that could log
+    somebody in has the value "[withheld]". `body` is the answer's, before content decoding.
+    """
+
+    method: str
+    url: str
+    sent: Fields
+    sent_body: bytes
+    asked_at: Micros
+    answered_at: Micros
+    status: int
+    reason: str
+    headers: Fields
+    body: bytes
+    http_version: str = "1.1"
+    complete: bool = True  # False: a fault ended the body early
+    address: str = ""  # the IP address that answered
+    certificates: tuple[bytes, ...] = ()  # DER, the server's own first; empty without TLS
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One answered or failed request, redirects followed.
@@ -35,6 +63,7 @@ class Exchange:
     words: str = ""  # about the fault, in a sentence
     address: str = ""  # the IP address that answered
     vantage: str = "here"
+    legs: tuple[Leg, ...] = ()  # what went over the wire and was answered, in order
 
     def text(self) -> str:
         """The body as text: charset of the header, else UTF-8; undecodable bytes are replaced."""
