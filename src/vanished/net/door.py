@@ -30,8 +30,9 @@ from vanished.errors import ConfigError
 from vanished.model import Fault, Micros
 from vanished.net.address import Denied, checked_url, guarded_socket, host_of, networks
 from vanished.net.decode import Decoder, Undecodable
-from vanished.net.exchange import Exchange
+from vanished.net.exchange import Exchange, Leg
 from vanished.net.faults import NETWORK_ERRORS, fault_of
+from vanished.net.legs import arrived, certificates, leg
 from vanished.net.politeness import Politeness, retry_after_s
 from vanished.net.proxy import ProxiedConnector, ProxyAddress
 
@@ -156,12 +157,14 @@ class _Response(aiohttp.ClientResponse):
 
     peer: str = ""
     handler: ResponseHandler | None = None
+    chain: tuple[bytes, ...] = ()
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         self.handler = connection.protocol
         if connection.transport is not None:
             name = connection.transport.get_extra_info("peername")
             self.peer = name[0] if name else ""
+            self.chain = certificates(connection.transport)
         return await super().start(connection)
 
 
@@ -188,6 +191,7 @@ class _Course:
     address: str = ""
     fault: Fault | None = None
     words: str = ""
+    legs: list[Leg] = field(default_factory=list)
 
 
 class Fetcher:
@@ -250,6 +254,7 @@ class Fetcher:
             words=course.words,
             address=course.address,
             vantage=self._vantage,
+            legs=tuple(course.legs),
         )
         self.exchanges.append(exchange)
         return exchange
@@ -262,14 +267,25 @@ class Fetcher:
         if "@" in course.url.partition("://")[2].partition("/")[0]:
             course.url = str(url)  # user name and password of the URL were dropped
         while True:
+            asked_at = self._door.clock.now()
             response = await self._ask(course, method, url, headers, body)
+            complete = False
             try:
                 target = response.headers.get("Location") if response.status in _REDIRECTS else None
                 if not target:
                     await self._read(course, response, method)
+                    complete = True
                     return
+                course.wire, complete = arrived(response)
+            except _Failed as error:
+                complete = error.fault in (Fault.RATE_LIMITED, Fault.SERVER)  # read to its end
+                raise
             finally:
                 response.close()  # gives a connection back that was read to its end
+                times = (asked_at, self._door.clock.now())
+                course.legs.append(
+                    leg(response, course.wire, body, times, complete, response.peer, response.chain)
+                )
             if len(course.hops) >= self._door.settings.max_redirects:
                 raise _Failed(
                     Fault.REDIRECTS,
@@ -281,7 +297,7 @@ class Fetcher:
                 response.status, url, target, method, headers, body
             )
             course.url = str(url)
-            course.status, course.headers, course.address = None, {}, ""
+            course.status, course.headers, course.address, course.wire = None, {}, "", b""
 
     async def _ask(
         self,

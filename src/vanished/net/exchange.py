@@ -12,9 +12,11 @@ from typing import Protocol
 
 from vanished.model import Fault, Micros
 
-
 Fields = tuple[tuple[str, str], ...]
-"""Header fields as sent: names in their case, in their order, repeated where repeated."""
+"""Header fields as sent: names in their case, in their order, repeated where repeated.
+
+Bytes are read as Latin-1, which loses none: `.encode("latin-1")` gives them back.
+"""
 
 
 @dataclass(frozen=True, slots=True)
