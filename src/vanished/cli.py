@@ -1,7 +1,8 @@
 """The command line: one command a verb, each a few lines over one room.
 
-Exit codes: 0 ok, 1 findings of `doctor`, 2 wrong use, 3 broken observatory. Results go to standard
-output, progress and complaints to standard error, so that piped output stays clean.
+Exit codes: 0 ok, 1 findings of `doctor` or damage that `verify` found, 2 wrong use, 3 broken
+observatory. Results go to standard output, progress and complaints to standard error, so that piped
+output stays clean.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from vanished import __version__
-from vanished.errors import VanishedError
+from vanished.errors import UsageError, VanishedError
+
+if TYPE_CHECKING:
+    from vanished.archive.capture import Identities
 
 app = typer.Typer(
     name="vanished",
@@ -35,6 +39,37 @@ Folder = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Identity = Annotated[
+    Path | None,
+    typer.Option(help="File with the secret half of a key that captures are sealed to."),
+]
+Of = Annotated[
+    list[str] | None,
+    typer.Option("--of", help="Key of a post or account, as in a report; may be repeated."),
+]
+Everything = Annotated[
+    bool, typer.Option(help="Also what authors may have taken down themselves; not to publish.")
+]
+export = typer.Typer(help="Evidence for others.", no_args_is_help=True)
+app.add_typer(export, name="export")
+log = typer.Typer(help="The observatory's log: keys and stamps.", no_args_is_help=True)
+app.add_typer(log, name="log")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person named."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"{path} cannot be read: {why}; name another file.") from None
+
+
+def opened_identity(path: Path | None) -> Identities | None:
+    """The identities in a key file, if one was named."""
+    from vanished.archive.capture import identities
+
+    return None if path is None else identities(read_text(path))
 
 
 def say(facts: object, text: str, as_json: bool) -> None:
@@ -60,19 +95,24 @@ def options(
 @app.command(epilog="Example: vanished init my-observatory")
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to make; new or empty.")],
+    seal_to: Annotated[
+        list[str] | None,
+        typer.Option(help="An age recipient (age1...) to seal captures to; may be repeated."),
+    ] = None,
+    seal: Annotated[
+        bool, typer.Option(help="Seal captures; --no-seal leaves all readable on this machine.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Make an observatory: a folder with observatory.toml, a database and a journal."""
-    from vanished.archive.observatory import Observatory
+    """Make an observatory: a folder with observatory.toml, a database and a journal.
 
-    with Observatory.create(folder) as made:
-        facts = {"folder": str(folder), "id": made.settings.id, "key": str(made.key_place)}
-    say(
-        facts,
-        f"Made {folder}. The key of its pseudonyms is {facts['key']}; keep a copy of that file.\n"
-        f"Next: cd {folder}; vanished add feed https://example.org/feed.xml; vanished watch",
-        as_json,
-    )
+    What it captures is sealed to keys whose secret half should not be on this machine. Without
+    --seal-to, a fresh key is made; move its file away.
+    """
+    from vanished.archive.making import make
+
+    made = make(folder, seal_to or [], seal=seal)
+    say(made.facts(), made.text(), as_json)
 
 
 @app.command(epilog="Example: vanished add feed https://example.org/feed.xml")
@@ -149,6 +189,169 @@ def report(
         typer.echo(json.dumps(result.facts(), ensure_ascii=False))
     else:
         result.show(out)
+
+
+@app.command(epilog="Example: vanished verify my-observatory")
+def verify(
+    path: Annotated[Path, typer.Argument(help="An observatory, a .wacz or a receipt.")],
+    key: Annotated[
+        str | None,
+        typer.Option(help="The log's verifier key as you know it, or a file with such keys."),
+    ] = None,
+    identity: Identity = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: the root certificate that you trust for a stamping service."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check bytes, log, signatures, witnesses and stamps, offline; exit 1 on any damage."""
+    from vanished.archive.verify import verify as check
+
+    found = check(path, key=key, identity=identity, roots=root or [])
+    say(found.facts(), found.text(), as_json)
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: vanished unseal my-observatory readable --identity secret.age")
+def unseal(
+    folder: Annotated[Path, typer.Argument(help="The sealed observatory, or a copy of it.")],
+    target: Annotated[Path, typer.Argument(help="The readable copy to make; new or empty.")],
+    identity: Annotated[
+        Path, typer.Option(help="File with the secret half of a key that it is sealed to.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Make a readable copy of a sealed observatory, on a machine that is not the collector."""
+    from vanished.archive.capture import identities
+    from vanished.archive.readable import unseal as copy
+
+    segments = 0
+    for segments, of in copy(folder, identities(read_text(identity)), target):
+        if err.is_terminal:
+            err.print(f"{segments} of {of} segments", end="\r")
+    say(
+        {"folder": str(target), "segments": segments},
+        f"Made {target}, readable: {segments} segments. Read it with vanished report -o {target}.",
+        as_json,
+    )
+
+
+@app.command(epilog='Example: vanished forget c2f4m7q3x6w5b8na --why "asked by the author"')
+def forget(
+    subject: Annotated[str, typer.Argument(help="Key of a post or an account, as in a report.")],
+    why: Annotated[str, typer.Option(help="The reason; it is public, so name nobody in it.")],
+    folder: Folder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Remove a post or an account everywhere; the log says that and why, not what."""
+    from vanished.archive.erasing import erase
+    from vanished.archive.observatory import Observatory
+    from vanished.clock import SystemClock
+
+    with Observatory.open(folder, write=True) as observatory:
+        erased = erase(observatory, [subject], why, SystemClock().now())
+    say(erased.facts(), erased.text(), as_json)
+
+
+@export.command("wacz", epilog="Example: vanished export wacz evidence.wacz --of c2f4m7q3x6w5b8na")
+def export_wacz(
+    file: Annotated[Path, typer.Argument(help="The WACZ to write.")],
+    folder: Folder = Path(),
+    of: Of = None,
+    identity: Identity = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """Captures with their receipts and stamps, for ReplayWeb.page and vanished verify."""
+    from vanished.archive.exporting import export_wacz as write
+    from vanished.clock import SystemClock
+
+    done = write(
+        folder,
+        file,
+        now=SystemClock().now(),
+        keys=of or [],
+        identities=opened_identity(identity),
+        everything=everything,
+    )
+    say(done.facts(), done.text(), as_json)
+
+
+@export.command("receipts", epilog="Example: vanished export receipts proofs --of c2f4m7q3x6w5b8na")
+def export_receipts(
+    target: Annotated[Path, typer.Argument(help="The folder to write them to.")],
+    folder: Folder = Path(),
+    of: Of = None,
+    identity: Identity = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """A receipt and a public manifest for each capture: proof without the bytes."""
+    from vanished.archive.exporting import export_receipts as write
+
+    paths, chosen = write(
+        folder,
+        target,
+        keys=of or [],
+        identities=opened_identity(identity),
+        everything=everything,
+    )
+    facts = {"folder": str(target), "receipts": len(paths), "withheld": chosen.withheld}
+    text = f"Wrote {len(paths)} receipts to {target}."
+    if chosen.withheld:
+        text += f" {chosen.withheld} captures were withheld for their authors' sake."
+    say(facts, text, as_json)
+
+
+@log.command("key", epilog="Example: vanished log key")
+def log_key(folder: Folder = Path(), as_json: Json = False) -> None:
+    """The log's verifier keys: publish them where readers can find them."""
+    from vanished.archive.log import Log
+
+    found = [str(known.key) for known in Log.open(folder / "log").keys]
+    say({"keys": found}, "\n".join(found), as_json)
+
+
+@log.command("rotate", epilog="Example: vanished log rotate")
+def log_rotate(folder: Folder = Path(), as_json: Json = False) -> None:
+    """Sign with a new key from now on; the old one announces it in the log."""
+    from vanished.archive.observatory import Observatory
+    from vanished.archive.rotation import rotate
+    from vanished.clock import SystemClock
+
+    with Observatory.open(folder, write=True) as observatory:
+        rotated = rotate(observatory, SystemClock().now())
+    say(rotated.facts(), rotated.text(), as_json)
+
+
+@log.command("stamp", epilog="Example: vanished log stamp")
+def log_stamp(folder: Folder = Path(), as_json: Json = False) -> None:
+    """Ask witnesses and stamping services for what is due now, without watching."""
+    from vanished.watch.tending import tend_folder
+
+    done = tend_folder(folder)
+    say(done.facts(), done.text(), as_json)
+
+
+@app.command(epilog="Example: vanished witness my-witness --port 8700")
+def witness(
+    folder: Annotated[Path, typer.Argument(help="Where the witness keeps what it has cosigned.")],
+    name: Annotated[
+        str | None, typer.Option(help="The witness's name when the folder is first made.")
+    ] = None,
+    know: Annotated[
+        list[str] | None,
+        typer.Option(help="Verifier key of a log to cosign from now on; may be repeated."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8700,
+) -> None:
+    """Cosign the checkpoints of other observatories, so that no log can fork unseen."""
+    from vanished.watch.witnessing import run_witness
+
+    run_witness(folder, name=name, know=know or [], host=host, port=port, console=err)
 
 
 @app.command(epilog="Example: vanished doctor --json")

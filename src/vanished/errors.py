@@ -5,6 +5,7 @@
     │   ├── ConfigError           a key or value in observatory.toml, with file and line
     │   ├── InputError            a file to import, with file and line
     │   └── UnknownPlatformError  no source of that name
+    ├── EvidenceError         exit 1: the evidence does not hold
     └── ObservatoryError      exit 3: the folder cannot be worked on
         ├── NotAnObservatoryError
         ├── LockedError           another process is writing here
@@ -40,6 +41,12 @@ class InputError(UsageError):
 
 class UnknownPlatformError(UsageError):
     """No source answers to that name."""
+
+
+class EvidenceError(VanishedError):
+    """A proof, signature or statement of evidence does not hold, or is none."""
+
+    exit_code = 1
 
 
 class ObservatoryError(VanishedError):

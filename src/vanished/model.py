@@ -223,7 +223,7 @@ class Observation:
     vantage: str = "here"
     version: str = ""  # hash of the wording seen, "" if none was
     counts: Counts = NO_COUNTS
-    capture: str = ""  # SHA-256 of the payload, "" where no bytes were kept
+    capture: str = ""  # leaf of the log that proves the first look's bytes, "" where none is kept
     last_asked_at: Micros = -1
     last_answered_at: Micros = -1
     looks: int = 1
@@ -240,8 +240,8 @@ class Observation:
             raise ValueError(f"observation of {self.subject}: its times are out of order")
 
     def says(self) -> tuple[object, ...]:
-        """What was seen, without when: equal for looks that may share a run."""
-        return (self.signal, self.via, self.vantage, self.version, self.counts, self.capture)
+        """What was seen, without when or its proof: equal for looks that may share a run."""
+        return (self.signal, self.via, self.vantage, self.version, self.counts)
 
     def extended(self, later: Observation) -> Observation:
         """This run with `later` at its end; the caller has checked that `says()` agree."""

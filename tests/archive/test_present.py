@@ -14,8 +14,10 @@ from alembic.migration import MigrationContext
 
 from vanished.archive import present
 from vanished.archive.columns import Judgement, Wording
+from vanished.archive.keeping import MEDIA
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import Change, Entry, PostRow, Track
+from vanished.archive.vault import Vault
 from vanished.errors import (
     DamagedError,
     LockedError,
@@ -56,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_migrations_make_what_the_code_reads(tmp_path: Path) -> None:
     """Else an observatory made by an older version would break at its first commit."""
     engine = present.connect(tmp_path / "fresh.sqlite", write=True)
-    present.migrate(engine)
+    present.migrate(engine, Vault(b"k" * 32))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, present.metadata) == []
@@ -118,9 +120,12 @@ def test_what_was_committed_is_read_back(folder: Path) -> None:
             assert con.execute("select sum(looks), count(*) from observations").fetchall() == [
                 (2, 2)
             ]
-            assert con.execute("select title, text, media from versions").fetchall() == [
-                ("题", "文", '["m"]')
-            ]
+            ((title, text, media),) = con.execute(
+                "select title, text, media from versions"
+            ).fetchall()
+            assert (title, text) == ("题", "文")
+            (sealed,) = json.loads(media)
+            assert observatory.vault.open_word(sealed, MEDIA) == "m"
 
 
 def test_the_tail_moves_into_the_journal_without_loss_or_double(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vanished.archive.settings import TEMPLATE, Settings, parse
+from vanished.archive.settings import Settings, parse, template
 from vanished.errors import ConfigError
 
 FILE = Path("observatory.toml")
@@ -15,7 +15,7 @@ HEAD = '[observatory]\nid = "abcdef0123456789"\n'
 
 def test_the_template_states_the_defaults() -> None:
     """The comments promise that a key left out has the value shown."""
-    assert parse(TEMPLATE.format(id="abcdef0123456789"), FILE) == Settings("abcdef0123456789")
+    assert parse(template("abcdef0123456789"), FILE) == Settings("abcdef0123456789")
     assert parse(HEAD, FILE) == Settings("abcdef0123456789")
 
 

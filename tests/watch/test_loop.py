@@ -128,7 +128,7 @@ def watching(
 ) -> tuple[Watch, list[Event]]:
     events: list[Event] = []
     door: Any = SimpleNamespace(
-        fetcher=lambda prepaid=1, proxy=None: None,
+        fetcher=lambda prepaid=1, proxy=None: SimpleNamespace(exchanges=[]),
         settings=SimpleNamespace(timeout_s=5.0),
         politeness=Politeness(rate),
     )

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import fcntl
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from vanished.archive import present, pseudonyms
 from vanished.archive.durable import write_atomically
 from vanished.archive.journal import Journal
-from vanished.archive.settings import FILE, TEMPLATE
-from vanished.errors import LockedError
+from vanished.archive.settings import FILE, Settings, parse, template
+from vanished.archive.vault import Vault
+from vanished.errors import LockedError, NotAnObservatoryError
 
 LOCK = "writer.lock"
 JOURNAL = "journal"
+READABLE = "READABLE-COPY"  # a file in what `readable.unseal` made
 
 
-def furnish(folder: Path) -> None:
-    """Make everything that an observatory's folder holds."""
+def furnish(folder: Path, seal_to: Sequence[str] = ()) -> None:
+    """Make everything that an observatory's folder holds; captures are sealed to `seal_to`."""
     identity = secrets.token_hex(8)
     folder.mkdir(parents=True, exist_ok=True)
     secret = pseudonyms.load_secret(identity, create=True)
     engine = present.connect(folder / present.FILE, write=True)
     try:
-        present.migrate(engine)
+        present.migrate(engine, Vault(secret.value))
         facts = {"seq": "0", "looks": "0", "key": pseudonyms.fingerprint(secret), "id": identity}
         with engine.begin() as connection:
             connection.execute(
@@ -38,7 +41,18 @@ def furnish(folder: Path) -> None:
         engine.dispose()
     Journal.create(folder / JOURNAL)
     # Last, so that a folder with an observatory.toml is a whole observatory.
-    write_atomically(folder / FILE, TEMPLATE.format(id=identity).encode())
+    write_atomically(folder / FILE, template(identity, seal_to).encode())
+
+
+def located(folder: Path) -> Settings:
+    """The settings of the observatory in `folder`. Raises NotAnObservatoryError, ConfigError."""
+    file = folder / FILE
+    if not file.is_file():
+        raise NotAnObservatoryError(
+            f"{folder.resolve()} is not an observatory: it has no {FILE}; go to one, name it"
+            " with -o, or make one with vanished init."
+        )
+    return parse(file.read_text(encoding="utf-8"), file)
 
 
 def take_lock(folder: Path) -> IO[str]:

@@ -2,37 +2,47 @@
 
 In: columns of facts and verdicts that the present has acknowledged, with the sequence number up to
 which they go. Out: a DuckDB connection whose views are the past, plus the tail that is not here
-yet. A segment counts once the manifest lists it; nothing that counts is ever changed or removed.
+yet. A segment counts once the manifest lists it; no file that counts is ever changed. What is to be
+forgotten is left out of a new file that takes the old one's place (`Journal.drop`).
 
 One writer at a time: the observatory's lock sees to that, not this module. Readers need no lock:
-they keep to the segments of the manifest that they opened.
+they keep to the segments of the manifest that they opened, and open it anew if one of these was
+replaced meanwhile.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import numpy as np
 
 from vanished.archive.columns import OBSERVATIONS, TABLES, Columns, Table
-from vanished.archive.durable import (
-    TEMPORARY,
-    make_folder,
-    refusals,
-    settle,
-    sync_folder,
-)
+from vanished.archive.durable import TEMPORARY, make_folder, refusals, sync_folder
 from vanished.archive.manifest import MANIFEST, Manifest, Segment, read_manifest, write_manifest
+from vanished.archive.parquet import (
+    damage_of,
+    first_line,
+    literal,
+    load,
+    looks_wrong,
+    names_of,
+    no_glob,
+    own_duckdb,
+    run,
+    scan_one,
+    subject_column,
+    sweep_spill,
+    write_segment,
+    write_segments,
+)
 from vanished.errors import DamagedError, ObservatoryError, StorageError
-from vanished.model import DAY, Micros, Observation
-
-SPILL: Final = "spill"  # for what does not fit into memory; DuckDB keeps it clean by itself
+from vanished.model import Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class Journal:
             raise ObservatoryError(f"{folder} already holds files; use another folder")
         with refusals(f"make the journal {folder}"):
             make_folder(folder)
-            write_manifest(folder, Manifest(0, ()))
+            write_manifest(folder, Manifest(0, (), sealed=True))
         return cls.open(folder, writable=True)
 
     @classmethod
@@ -75,6 +85,7 @@ class Journal:
         if writable:
             with refusals(f"clean up the journal {folder}"):
                 _remove_orphans(folder, journal.manifest)
+                sweep_spill(folder)
         return journal
 
     @property
@@ -96,18 +107,87 @@ class Journal:
         written: list[Path] = []
         try:
             with _failures(f"add to the journal {self.folder}"):
-                added = _write_segments(self.folder, tables, upto, written)
+                added = write_segments(self.folder, tables, upto, written)
                 for folder in sorted({path.parent for path in written}):
                     sync_folder(folder)
-                manifest = Manifest(upto, (*self.manifest.segments, *added))
+                segments = (*self.manifest.segments, *added)
+                manifest = replace(self.manifest, upto=upto, segments=segments)
                 write_manifest(self.folder, manifest)
                 self.manifest = manifest
         except BaseException:
             self._undo(written)
             raise
 
+    def drop(self, subjects: Collection[str]) -> int:
+        """Forget every row of these subjects, all of it or nothing; how many rows that were.
+
+        The segments that hold some are written anew without them, under new names; when the
+        manifest names those, the old files are removed. The looks given up are added to
+        `manifest.forgotten`. Dropping again what is gone changes nothing. Raises StorageError, and
+        DamagedError where a segment to be rewritten is not what the manifest says: a damage must
+        not pass for a fact in a new file.
+        """
+        before = self.manifest.segments
+        with _failures(f"forget in the journal {self.folder}"), own_duckdb(self.folder) as con:
+            con.register("given", {"subject": np.array([*subjects, None], dtype=object)})
+            run(con, "CREATE TABLE dropped AS SELECT subject::VARCHAR AS subject FROM given")
+            con.unregister("given")
+
+            def change(table: Table[Any]) -> Rewrite:
+                about = f'"{subject_column(table)}"'
+                hit = f"{about} IN (SELECT subject FROM dropped WHERE subject IS NOT NULL)"
+                return Rewrite(hit, names_of(table), f"NOT ({hit})")
+
+            self._rewrite(con, change, sealed=self.manifest.sealed)
+        return sum(s.rows for s in before) - sum(s.rows for s in self.manifest.segments)
+
+    def seal(self, media: Callable[[str], str], words: Callable[[str], str]) -> None:
+        """Seal what segments of the first versions name in the clear; nothing if that is done.
+
+        `media` and `words` make the new values of these columns, of wordings and of failed looks.
+        """
+        if self.manifest.sealed:
+            return
+        with _failures(f"seal the journal {self.folder}"), own_duckdb(self.folder) as con:
+            con.create_function("new_media", media, ["VARCHAR"], "VARCHAR")
+            con.create_function("new_words", words, ["VARCHAR"], "VARCHAR")
+
+            def change(table: Table[Any]) -> Rewrite:
+                hit, column = _NAMING.get(table.name, ("false", ""))
+                new = f"CASE WHEN {hit} THEN new_{column}({column}) ELSE {column} END AS {column}"
+                return Rewrite(hit, names_of(table).replace(f'"{column}"', new), "true")
+
+            self._rewrite(con, change, sealed=True)
+
+    def _rewrite(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        change: Callable[[Table[Any]], Rewrite],
+        *,
+        sealed: bool,
+    ) -> None:
+        """Put new files in the place of the segments that `change` touches, all or nothing."""
+        if not self._writable:
+            raise ValueError(f"the journal {self.folder} was opened for reading")
+        written: list[Path] = []
+        before = self.manifest
+        try:
+            segments = _rewritten(connection, self.folder, before.segments, change, written)
+            if (segments, sealed) != (before.segments, before.sealed):
+                for folder in sorted({path.parent for path in written}):
+                    sync_folder(folder)
+                looks = before.looks - sum(segment.looks for segment in segments)
+                manifest = Manifest(before.upto, segments, before.forgotten + looks, sealed)
+                write_manifest(self.folder, manifest)
+                self.manifest = manifest
+        except BaseException:
+            self._undo(written)
+            raise
+        _remove_orphans(self.folder, self.manifest)
+        sweep_spill(self.folder)
+
     def _undo(self, written: list[Path]) -> None:
-        """Remove what a failed flush wrote, unless its manifest made it to the disk after all."""
+        """Remove what a failed change wrote, unless its manifest made it to the disk after all."""
         with suppress(ObservatoryError):  # unreadable now: the next writable open decides
             self.manifest = read_manifest(self.folder)
             counted = {self.folder / segment.path for segment in self.manifest.segments}
@@ -124,24 +204,24 @@ class Journal:
         DamagedError if a segment is missing or has another size.
         """
         for segment in self.manifest.segments:
-            damage = _looks_wrong(self.folder / segment.path, segment)
+            damage = looks_wrong(self.folder / segment.path, segment)
             if damage:
                 raise DamagedError(
                     f"the journal's segment {self.folder / segment.path} {damage}; "
                     f"restore it from a backup (vanished doctor lists all such files)"
                 )
-        connection = _duckdb(self.folder)
+        connection = own_duckdb(self.folder)
         for name, table in TABLES.items():
             parts = [self._scan(table)]
             if tail is not None and name in tail:
-                _load(connection, table, tail[name], f"tail_{name}")
+                load(connection, table, tail[name], f"tail_{name}")
                 parts.append(f"SELECT * FROM tail_{name}")
-            _run(connection, f'CREATE VIEW "{name}" AS {" UNION ALL ".join(parts)}')
+            run(connection, f'CREATE VIEW "{name}" AS {" UNION ALL ".join(parts)}')
         return connection
 
     def _scan(self, table: Table[Any]) -> str:
         paths = [
-            _literal(_no_glob(str(self.folder / segment.path)))
+            literal(no_glob(str(self.folder / segment.path)))
             for segment in self.manifest.segments
             if segment.table == table.name
         ]
@@ -151,7 +231,7 @@ class Journal:
             )
             return f"SELECT {nothing} WHERE false"
         return (
-            f"SELECT {_names(table)} "
+            f"SELECT {names_of(table)} "
             f"FROM read_parquet([{', '.join(paths)}], hive_partitioning = false)"
         )
 
@@ -168,7 +248,7 @@ class Journal:
             return OBSERVATIONS.decode(found.fetchnumpy())
         except duckdb.Error as error:
             raise DamagedError(
-                f"could not read the journal {self.folder}: {_first_line(error)}; "
+                f"could not read the journal {self.folder}: {first_line(error)}; "
                 f"run vanished doctor to find the damaged segment"
             ) from error
         finally:
@@ -176,128 +256,74 @@ class Journal:
 
     def verify(self) -> list[Damage]:
         """Read every segment in full and compare it with the manifest; [] if all is well."""
-        with _duckdb(self.folder) as connection:
+        with own_duckdb(self.folder) as connection:
             checked = (
-                (self.folder / segment.path, _damage(connection, self.folder, segment))
+                (self.folder / segment.path, damage_of(connection, self.folder, segment))
                 for segment in self.manifest.segments
             )
             return [Damage(path, what) for path, what in checked if what]
 
 
-def _write_segments(
-    folder: Path, tables: Mapping[str, Columns], upto: int, written: list[Path]
-) -> list[Segment]:
-    """Write the segments of one flush; each path is in `written` before it can exist."""
-    segments: list[Segment] = []
-    with _duckdb(folder) as connection:
-        for name, columns in tables.items():
-            table = TABLES[name]
-            _load(connection, table, columns, name)
-            for where, condition in _partitions(table, columns):
-                path = folder / name / where / f"{upto:016d}.parquet"
-                temporary = path.with_name(path.name + TEMPORARY)
-                written += [temporary, path]
-                make_folder(path.parent)
-                rows = f"SELECT * FROM {name} WHERE {condition}"
-                _run(
-                    connection,
-                    f"COPY ({rows} ORDER BY 1, 2) TO {_literal(str(temporary))} "
-                    "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)",
-                )
-                settle(temporary, path)
-                relative = str(path.relative_to(folder))
-                segments.append(
-                    Segment(
-                        relative,
-                        name,
-                        *_summary(connection, table, f"({rows})"),
-                        path.stat().st_size,
-                        _sha256(path),
-                    )
-                )
-    return segments
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """In SQL, for one table: rows that must not stay as they are; what to write, and of which."""
+
+    touches: str
+    columns: str
+    keeps: str
 
 
-def _partitions(table: Table[Any], columns: Columns) -> Iterator[tuple[str, str]]:
-    """(sub-folder, SQL condition) of each segment that the rows go to; none for no rows."""
-    times = np.asarray(columns[table.since])
-    if not times.size:
-        return
-    if not table.daily:
-        yield "", "true"
-        return
-    for day in np.unique(times // DAY).tolist():
-        since = day * DAY
-        yield (
-            f"day={np.datetime64(day, 'D')}",
-            f'"{table.since}" >= {since} AND "{table.since}" < {since + DAY}',
-        )
+_NAMING = {
+    "versions": ("media <> '[]'", "media"),
+    "observations": ("kind = 'error' AND via <> 'import' AND words <> ''", "words"),
+}
+"""Which rows named an address in the clear, and in which column."""
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, table: Table[Any], columns: Columns, name: str
-) -> None:
-    """Copy `columns` into a table `name` with the declared types."""
-    if set(columns) != set(table.fields) or len({len(values) for values in columns.values()}) != 1:
-        raise ValueError(
-            f"columns for {table.name} must be {', '.join(table.fields)}, equally long"
-        )
-    connection.register("given", dict(columns))
-    casts = ", ".join(
-        f'CAST("{field}" AS {kind.type}) AS "{field}"' for field, kind in table.fields.items()
-    )
-    _run(connection, f"CREATE TABLE {name} AS SELECT {casts} FROM given")
-    connection.unregister("given")
-
-
-def _summary(
-    connection: duckdb.DuckDBPyConnection, table: Table[Any], source: str
-) -> tuple[int, int, Micros | None, Micros | None]:
-    """Rows, looks, first and last time of what `source` (SQL) selects."""
-    # A verdict's looks are counted among the observations already.
-    looks = "CAST(coalesce(sum(looks), 0) AS BIGINT)" if table is OBSERVATIONS else "0"
-    ((rows, total, first, last),) = _run(
-        connection,
-        f'SELECT count(*), {looks}, min("{table.since}"), max("{table.until}") FROM {source}',
-    )
-    return rows, total, first, last
-
-
-def _damage(connection: duckdb.DuckDBPyConnection, folder: Path, segment: Segment) -> str:
-    path = folder / segment.path
-    damage = _looks_wrong(path, segment)
-    if damage:
-        return damage
-    try:
-        if _sha256(path) != segment.sha256:
-            return "has another SHA-256 than the manifest says"
+def _rewritten(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    segments: tuple[Segment, ...],
+    change: Callable[[Table[Any]], Rewrite],
+    written: list[Path],
+) -> tuple[Segment, ...]:
+    """`segments`, with new ones in place of those touched, and without those that end up empty."""
+    kept: list[Segment] = []
+    for segment in segments:
         table = TABLES[segment.table]
-        source = f"read_parquet({_literal(_no_glob(str(path)))}, hive_partitioning = false)"
-        _run(connection, f"SELECT {_names(table)} FROM {source} LIMIT 0")
-        counts = _summary(connection, table, source)
-    except (OSError, duckdb.Error) as error:
-        return f"cannot be read: {_first_line(error)}"
-    stated = (segment.rows, segment.looks, segment.first, segment.last)
-    if counts != stated:
-        return f"holds rows, looks, first, last of {counts}, the manifest says {stated}"
-    return ""
+        to = change(table)
+        source = f"FROM {scan_one(folder / segment.path)} WHERE"
+        if not run(connection, f"SELECT 1 {source} {to.touches} LIMIT 1"):
+            kept.append(segment)
+            continue
+        if damage := damage_of(connection, folder, segment):
+            raise DamagedError(
+                f"the journal's segment {folder / segment.path} {damage}; restore it from a"
+                " backup, then try again"
+            )
+        if run(connection, f"SELECT 1 {source} {to.keeps} LIMIT 1"):
+            rows = f"SELECT {to.columns} {source} {to.keeps}"
+            path = _next_name(folder / segment.path)
+            kept.append(write_segment(connection, folder, table, rows, path, written))
+    return tuple(kept)
 
 
-def _looks_wrong(path: Path, segment: Segment) -> str:
-    """What a glance at the folder finds wrong with a segment; "" if nothing."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return "" if size == segment.size else f"has {size} bytes, the manifest says {segment.size}"
+def _next_name(path: Path) -> Path:
+    """The name of the file that takes the place of a segment: N.parquet, N-1.parquet, and so on."""
+    named = _NAME.fullmatch(path.stem)
+    assert named is not None, path
+    return path.with_name(f"{named[1]}-{int(named[2] or 0) + 1}.parquet")
+
+
+_NAME = re.compile(r"(\d+)(?:-(\d+))?")
+"""A segment's name: the last record of the flush that made it, and how often it was rewritten."""
 
 
 def _remove_orphans(folder: Path, manifest: Manifest) -> None:
-    """Delete segments that never counted: those of the one flush that a crash cut short.
+    """Delete segments that do not count: of the one flush or drop that a crash cut short.
 
-    Segments of several flushes after the manifest's are no crash but an old manifest put back.
+    Segments of several flushes after the manifest's are no crash but an old manifest put back; so
+    is a segment that took the place of one that the manifest names and that is missing.
     """
     counted = {folder / segment.path for segment in manifest.segments}
     orphans: list[Path] = []
@@ -305,9 +331,16 @@ def _remove_orphans(folder: Path, manifest: Manifest) -> None:
         for path in (folder / table).glob("**/*.parquet*"):
             if path.name.endswith(TEMPORARY):
                 path.unlink()
-            elif path not in counted and path.stem.isdecimal():
+            elif path not in counted and _NAME.fullmatch(path.stem):
                 orphans.append(path)
-    later = {path.stem for path in orphans if int(path.stem) > manifest.upto}
+    replaced = {_place(path) for path in orphans if "-" in path.stem}
+    for path in counted:
+        if _place(path) in replaced and not path.exists():
+            raise DamagedError(
+                f"the journal's manifest {folder / MANIFEST} names {path}, which a later rewrite"
+                " replaced; nothing was deleted: put the newest manifest back"
+            )
+    later = {_number(path) for path in orphans if _number(path) > manifest.upto}
     if len(later) > 1:
         raise DamagedError(
             f"the journal's manifest {folder / MANIFEST} does not know the segments of "
@@ -318,6 +351,18 @@ def _remove_orphans(folder: Path, manifest: Manifest) -> None:
         path.unlink()
     for path in folder.glob(f"*{TEMPORARY}"):
         path.unlink()
+    for parent in {path.parent for path in orphans}:
+        sync_folder(parent)
+
+
+def _number(path: Path) -> int:
+    """The last record of the flush that made this segment."""
+    return int(path.stem.partition("-")[0])
+
+
+def _place(path: Path) -> tuple[Path, int]:
+    """What a segment and those that took its place have in common."""
+    return path.parent, _number(path)
 
 
 @contextmanager
@@ -328,45 +373,5 @@ def _failures(doing: str) -> Iterator[None]:
             yield
         except duckdb.Error as error:
             full = "No space left" in str(error)
-            why = "the disk is full; make room and start again" if full else _first_line(error)
+            why = "the disk is full; make room and start again" if full else first_line(error)
             raise StorageError(f"could not {doing}: {why}") from error
-
-
-def _duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
-    """An empty in-process database that asks no network and spills only into the journal."""
-    return duckdb.connect(
-        ":memory:",
-        config={
-            "temp_directory": str(folder / SPILL),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "python_enable_replacements": "false",
-        },
-    )
-
-
-def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
-    """Execute and fetch: DuckDB 2 runs a statement only as far as its result is fetched."""
-    return connection.execute(sql).fetchall()
-
-
-def _names(table: Table[Any]) -> str:
-    return ", ".join(f'"{name}"' for name in table.fields)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _no_glob(path: str) -> str:
-    """A path that DuckDB takes as it is, even if the folder's name has a wildcard in it."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

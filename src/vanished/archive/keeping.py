@@ -1,22 +1,27 @@
 """What one commit writes into the present, table by table.
 
 In: an entry of the watch and the connection of a transaction that the caller opened. Out: rows.
-Nothing is committed here, and nothing is decided: `observatory.commit` gives the number.
+Nothing is committed here, and nothing is decided: `observatory.commit` gives the number. What names
+a person or a place is sealed on the way: the media of a wording are addresses, and the words of a
+failed look may name the host that did not answer.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vanished.archive import columns, present
-from vanished.archive.columns import OBSERVATIONS
+from vanished.archive.columns import OBSERVATIONS, Wording
+from vanished.archive.journal import Journal
 from vanished.archive.mapping import (
     EXTEND_RUN,
     UPDATE_ACCOUNT,
@@ -26,17 +31,25 @@ from vanished.archive.mapping import (
     post_update,
     post_values,
 )
-from vanished.archive.rows import AccountRow, Entry, PostRow
+from vanished.archive.rows import AccountRow, Entry, PostRow, Row, host_of
+from vanished.archive.vault import Vault
 from vanished.errors import DamagedError
+from vanished.model import Kind, Observation, Via
 
 NextRow = Callable[[str], int]
 """The next free row of a table of the tail."""
 
 
-def keep(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+MEDIA: Final = "versions.media"
+"""What the vault binds the addresses of a wording's media to."""
+
+
+def keep(
+    connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
+) -> None:
     """Write `entry` under the number `seq`."""
-    _keep_subjects(connection, entry, seq, next_row)
-    _keep_looks(connection, entry, seq, next_row)
+    _keep_subjects(connection, entry, seq, next_row, vault)
+    _keep_looks(connection, entry, seq, next_row, vault)
     _keep_verdicts(connection, entry, seq, next_row)
 
 
@@ -60,27 +73,31 @@ def _compiled(statement: sa.Update, dialect: sa.Dialect) -> SQLCompiler:
     return compiled
 
 
-def _keep_subjects(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+def _keep_subjects(
+    connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
+) -> None:
     made = {id(row) for row in entry.new_posts} | {id(row) for row in entry.new_accounts}
     if entry.new_accounts:
         connection.execute(
-            present.accounts.insert(), [account_values(row) for row in entry.new_accounts]
+            present.accounts.insert(), [account_values(row, vault) for row in entry.new_accounts]
         )
         accounts = [columns.AccountFacts.of(row.account) for row in entry.new_accounts]
         _append(connection, "accounts", seq, accounts, next_row)
     if entry.new_posts:
-        connection.execute(present.posts.insert(), [post_values(r) for r in entry.new_posts])
+        connection.execute(present.posts.insert(), [post_values(r, vault) for r in entry.new_posts])
         posts = [columns.PostFacts.of(row.post) for row in entry.new_posts]
         _append(connection, "posts", seq, posts, next_row)
     changed = {id(c.row): c.row for c in entry.changes if id(c.row) not in made}
     rows = list(changed.values())
     if updates := [post_update(row) for row in rows if isinstance(row, PostRow)]:
         _many(connection, UPDATE_POST, updates)
-    if updates := [account_update(row) for row in rows if isinstance(row, AccountRow)]:
+    if updates := [account_update(row, vault) for row in rows if isinstance(row, AccountRow)]:
         _many(connection, UPDATE_ACCOUNT, updates)
 
 
-def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+def _keep_looks(
+    connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
+) -> None:
     fresh: list[dict[str, object]] = []
     longer: list[dict[str, Any]] = []
     for change in entry.changes:
@@ -99,6 +116,7 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
                 }
             )
         else:
+            seen = _unnamed(seen, change.row)
             fresh.append({"row": change.run, "seq": seq, **_named(OBSERVATIONS, seen)})
     if fresh:
         connection.execute(present.TAILS["observations"].insert(), fresh)
@@ -109,7 +127,8 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
                 f"{len(longer) - extended} of {len(longer)} looks belong to runs that the tail does"
                 " not hold; nothing of this commit was kept: start the watch again"
             )
-    _append(connection, "versions", seq, entry.versions, next_row)
+    versions = [_sealed(wording, vault) for wording in entry.versions]
+    _append(connection, "versions", seq, versions, next_row)
     _append(connection, "coverage", seq, entry.coverage, next_row)
     if entry.session is not None:
         connection.execute(present.sessions.delete())
@@ -141,6 +160,46 @@ def _append(
         table = columns.TABLES[name]
         values = [{"row": next_row(name), "seq": seq, **_named(table, noun)} for noun in nouns]
         connection.execute(present.TAILS[name].insert(), values)
+
+
+_ADDRESS = re.compile(
+    r"\w+://[^\s,()]+"
+    r"|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?"
+    r"|\[?(?:[0-9A-Fa-f]{0,4}:){2,}[0-9A-Fa-f:.]*\]?"
+    r"|(?!observatory\.toml)(?:[\w-]+\.)+[^\W\d_][\w-]+(?::\d+)?"
+)
+
+
+def without_addresses(words: str) -> str:
+    """The words of a failed look without URLs, IP addresses and names of hosts."""
+    return _ADDRESS.sub("…", words)
+
+
+def sealed_media(written: str, vault: Vault) -> str:
+    """The column `media` of a wording with each of its addresses sealed."""
+    return json.dumps([vault.seal_word(address, MEDIA) for address in json.loads(written)])
+
+
+def seal_old(journal: Journal, vault: Vault) -> None:
+    """Seal the segments of a journal that was begun before there was a vault."""
+    journal.seal(lambda written: sealed_media(written, vault), without_addresses)
+
+
+def _unnamed(seen: Observation, row: Row) -> Observation:
+    """A failed look of ours without the host that failed; other words are not ours to write."""
+    words = seen.signal.words
+    if seen.signal.kind is not Kind.ERROR or seen.via is Via.IMPORT or not words:
+        return seen
+    noun = row.post if isinstance(row, PostRow) else row.account
+    for own in (noun.url, host_of(noun.url), noun.native_id):
+        words = words.replace(own, "…") if own else words
+    return replace(seen, signal=replace(seen.signal, words=without_addresses(words)))
+
+
+def _sealed(wording: Wording, vault: Vault) -> Wording:
+    """A wording whose media, addresses at the platform, are readable with the secret only."""
+    media = tuple(vault.seal_word(address, MEDIA) for address in wording.version.media)
+    return replace(wording, version=replace(wording.version, media=media)) if media else wording
 
 
 def _json(facts: object) -> str:

@@ -7,7 +7,7 @@ A segment that the manifest does not list was never written, as far as a reader 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -35,10 +35,17 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All segments that count; `upto` is the last acknowledged record that they hold."""
+    """All segments that count; `upto` is the last acknowledged record that they hold.
+
+    `forgotten` counts the looks that the journal ever dropped, so that a crash in the middle of
+    forgetting takes none off twice. `sealed` says that no segment names an address in the clear, as
+    those of the first versions of this program did.
+    """
 
     upto: int
     segments: tuple[Segment, ...]
+    forgotten: int = 0
+    sealed: bool = False
 
     @property
     def looks(self) -> int:
@@ -58,7 +65,12 @@ def read_manifest(folder: Path) -> Manifest:
         version = written["format"]
         if version == FORMAT:
             segments = tuple(Segment(**segment) for segment in written["segments"])
-            return Manifest(int(written["upto"]), segments)
+            return Manifest(
+                int(written["upto"]),
+                segments,
+                int(written.get("forgotten", 0)),
+                bool(written.get("sealed", False)),
+            )
     except FileNotFoundError:
         raise DamagedError(
             f"the journal's manifest {path} is missing; restore it from a backup"
@@ -78,5 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put `manifest` in place of the one before it, as JSON with one segment a line."""
     lines = ",\n".join(json.dumps(asdict(segment)) for segment in manifest.segments)
-    written = f'{{"format": {FORMAT}, "upto": {manifest.upto}, "segments": [\n{lines}\n]}}\n'
+    facts = {"format": FORMAT, **asdict(replace(manifest, segments=()))}
+    del facts["segments"]
+    written = f'{json.dumps(facts)[:-1]}, "segments": [\n{lines}\n]}}\n'
     write_atomically(folder / MANIFEST, written.encode())

@@ -1,19 +1,26 @@
 """Between the rows of the present and its tables: the mapping, stated once.
 
-In: `rows.PostRow` and `rows.AccountRow`. Out: values for the tables of `present`, and back; and the
-statements that the writer runs for every look.
+In: `rows.PostRow` and `rows.AccountRow`. Out: values for the tables of `present`, with what names
+somebody sealed in the vault, and back; and the statements that the writer runs for every look.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from vanished.archive import present
 from vanished.archive.rows import AccountRow, PostRow, Track
+from vanished.archive.vault import Vault
 from vanished.model import Account, Post, State
+
+WHO_POST: Final = "posts.who"
+WHO_ACCOUNT: Final = "accounts.who"
+HOST: Final = "posts.host"
+CURSOR: Final = "accounts.cursor"
+"""What the vault binds each sealed field to."""
 
 _TRACK = list(Track.__dataclass_fields__)
 
@@ -55,8 +62,8 @@ def _track_values(track: Track, prefix: str = "") -> dict[str, object]:
 _P = present.posts.c
 POST_COLUMNS: list[sa.ColumnElement[Any]] = [
     *(_P.id, _P.account_id, _P.host),
-    *(_P.key, present.accounts.c.key, _P.platform, _P.native_id, _P.url),
-    *(_P.published_at, _P.first_seen_at, _P.repeats, _P.version),
+    *(_P.key, present.accounts.c.key, _P.platform, _P.who),
+    *(_P.published_at, _P.first_seen_at, _P.version),
     *(_P[name] for name in _TRACK),
 ]
 
@@ -67,49 +74,48 @@ POSTS = sa.select(*POST_COLUMNS).join(
 POSTS_BY_ID = POSTS.where(_P.id.in_(sa.bindparam("numbers", expanding=True)))
 
 
-def post_row(row: Sequence[Any]) -> PostRow:
+def post_row(row: Sequence[Any], vault: Vault) -> PostRow:
     """A row selected as POST_COLUMNS; by position, since every look reads one."""
-    return PostRow(row[0], Post(*row[3:12]), row[1], _track(row[12:]), row[2])
+    native_id, url, repeats = vault.open_list(row[6], WHO_POST)
+    post = Post(row[3], row[4], row[5], native_id, url, row[7], row[8], repeats, row[9])
+    host = vault.open_often(row[2], HOST)
+    return PostRow(row[0], post, row[1], _track(row[10:]), host)
 
 
-def account_row(row: sa.RowMapping) -> AccountRow:
-    account = Account(
-        row["key"], row["platform"], row["native_id"], row["name"], row["url"], row["added_at"]
-    )
+def account_row(row: sa.RowMapping, vault: Vault) -> AccountRow:
+    native_id, name, url = vault.open_list(row["who"], WHO_ACCOUNT)
+    account = Account(row["key"], row["platform"], native_id, name, url, row["added_at"])
     track = _track([row[name] for name in _TRACK])
-    return AccountRow(row["id"], account, row["cursor"], track, row["watched"])
+    cursor = vault.open(row["cursor"], CURSOR)
+    return AccountRow(row["id"], account, cursor, track, row["watched"])
 
 
-def post_values(row: PostRow) -> dict[str, object]:
+def post_values(row: PostRow, vault: Vault) -> dict[str, object]:
     post = row.post
     return {
         "id": row.id,
         "key": post.key,
         "account_id": row.account_id,
         "platform": post.platform,
-        "native_id": post.native_id,
-        "url": post.url,
-        "host": row.host,
+        "who": vault.seal_list([post.native_id, post.url, post.repeats], WHO_POST),
+        "host": vault.seal_often(row.host, HOST),
         "published_at": post.published_at,
         "first_seen_at": post.first_seen_at,
-        "repeats": post.repeats,
         "version": post.version,
         **_track_values(row.track),
     }
 
 
-def account_values(row: AccountRow) -> dict[str, object]:
+def account_values(row: AccountRow, vault: Vault) -> dict[str, object]:
     account = row.account
     return {
         "id": row.id,
         "key": account.key,
         "platform": account.platform,
-        "native_id": account.native_id,
-        "name": account.name,
-        "url": account.url,
+        "who": vault.seal_list([account.native_id, account.name, account.url], WHO_ACCOUNT),
         "added_at": account.added_at,
         "watched": row.watched,
-        "cursor": row.cursor,
+        "cursor": vault.seal(row.cursor, CURSOR),
         **_track_values(row.track),
     }
 
@@ -118,5 +124,6 @@ def post_update(row: PostRow) -> dict[str, Any]:
     return {"b_id": row.id, "b_version": row.post.version, **_track_values(row.track, "b_")}
 
 
-def account_update(row: AccountRow) -> dict[str, Any]:
-    return {"b_id": row.id, "b_cursor": row.cursor, **_track_values(row.track, "b_")}
+def account_update(row: AccountRow, vault: Vault) -> dict[str, Any]:
+    cursor = vault.seal(row.cursor, CURSOR)
+    return {"b_id": row.id, "b_cursor": cursor, **_track_values(row.track, "b_")}

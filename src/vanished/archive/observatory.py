@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,26 +23,28 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from vanished.archive import columns, present, pseudonyms
+from vanished.archive import columns, forgetting, present, pseudonyms
 from vanished.archive.columns import OBSERVATIONS, Coverage
-from vanished.archive.folder import JOURNAL, furnish, take_lock
+from vanished.archive.folder import JOURNAL, furnish, located, take_lock
 from vanished.archive.journal import Journal
-from vanished.archive.keeping import keep
+from vanished.archive.keeping import keep, seal_old
 from vanished.archive.mapping import (
+    HOST,
     POSTS,
     POSTS_BY_ID,
     account_row,
     post_row,
 )
 from vanished.archive.present import storage
+from vanished.archive.proof import Proof
 from vanished.archive.rows import AccountRow, Entry, PostRow, Track
-from vanished.archive.settings import FILE, Settings, parse
+from vanished.archive.settings import Settings
+from vanished.archive.vault import Vault
 from vanished.errors import (
     DamagedError,
-    NotAnObservatoryError,
     UsageError,
 )
-from vanished.model import ENDED, Account, Micros, Observation, Verdict
+from vanished.model import ENDED, Account, Micros, Observation, Verdict, Version
 
 MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
@@ -56,9 +59,11 @@ class Observatory:
         self._write = write
         self._lock = take_lock(folder) if write else None
         self._engine = present.connect(folder / present.FILE, write=write)
+        self.proof: Proof | None = None
         try:
             self.journal = Journal.open(folder / JOURNAL, writable=write)
             self.naming = pseudonyms.load_secret(settings.id, create=False)
+            self.vault = Vault(self.naming.value)
             self._check()
         except BaseException:
             self.close()
@@ -67,14 +72,17 @@ class Observatory:
     # -- opening ----------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
-        """Make a new observatory in a new or empty folder and open it for writing."""
+    def create(cls, folder: Path, seal_to: Sequence[str] = ()) -> Self:
+        """Make a new observatory in a new or empty folder and open it for writing.
+
+        What it captures is sealed to the age recipients `seal_to`; none leaves it readable.
+        """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} exists and is not an empty folder; name a new one.")
         existed = folder.exists()
         with storage(folder):
             try:
-                furnish(folder)
+                furnish(folder, seal_to)
             except BaseException:  # half a folder would be neither an observatory nor empty
                 shutil.rmtree(folder, ignore_errors=True)
                 if existed:
@@ -85,13 +93,7 @@ class Observatory:
     @classmethod
     def open(cls, folder: Path, *, write: bool = False) -> Self:
         """Open an existing observatory; with `write`, as its only writer."""
-        file = folder / FILE
-        if not file.is_file():
-            raise NotAnObservatoryError(
-                f"{folder.resolve()} is not an observatory: it has no {FILE}; go to one, name it"
-                " with -o, or make one with vanished init."
-            )
-        settings = parse(file.read_text(encoding="utf-8"), file)
+        settings = located(folder)
         if not (folder / present.FILE).is_file():
             raise DamagedError(
                 f"{folder / present.FILE} is missing; restore it from a copy: the journal alone"
@@ -102,8 +104,12 @@ class Observatory:
 
     def _check(self) -> None:
         self._looking = False  # whether a commit is also the watch's latest sign of life
+        # Before anything is written: a wrong key would seal what the right one could not open.
+        pseudonyms.check_secret(self.naming, present.fingerprint(self._engine))
         if self._write:
-            present.migrate(self._engine)
+            present.migrate(self._engine, self.vault)
+            seal_old(self.journal, self.vault)
+            forgetting.finish(self._engine, self.journal)
         else:
             present.check_schema(self._engine, self.folder / present.FILE)
         with self._engine.connect() as connection:
@@ -123,9 +129,10 @@ class Observatory:
             )
         self.seq = int(self._meta["seq"])
         self.looks = int(self._meta["looks"])
-        pseudonyms.check_secret(self.naming, self._meta["key"])
         if self._write:
             self._drop_moved()
+            if self.settings.capture.keep:
+                self.proof = Proof.open(self.folder, self.settings, self.naming.value, self._engine)
 
     @staticmethod
     def _largest(connection: sa.Connection, column: sa.Column[Any]) -> int:
@@ -133,9 +140,14 @@ class Observatory:
 
     def close(self) -> None:
         """Give back the lock and the database; safe to call twice."""
-        self._engine.dispose()
-        if self._lock is not None:
-            self._lock.close()
+        proof, self.proof = self.proof, None
+        try:
+            if proof is not None:
+                proof.close()
+        finally:
+            self._engine.dispose()
+            if self._lock is not None:
+                self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +171,8 @@ class Observatory:
         """The accounts that are watched."""
         query = sa.select(present.accounts).where(present.accounts.c.watched)
         with self._engine.connect() as connection:
-            return [account_row(row) for row in connection.execute(query.order_by("id")).mappings()]
+            found = connection.execute(query.order_by("id")).mappings()
+            return [account_row(row, self.vault) for row in found]
 
     def account_ids(self) -> dict[str, int]:
         """Row numbers of all accounts that we know, watched or not, by key."""
@@ -169,10 +182,10 @@ class Observatory:
 
     def account_names(self) -> dict[str, str]:
         """Key to the name that the platform uses; for eyes inside the team only."""
-        c = present.accounts.c
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(c.key, c.name, c.native_id)).all()
-            return {row.key: row.name or row.native_id for row in found}
+            found = connection.execute(sa.select(present.accounts)).mappings().all()
+        accounts = [account_row(row, self.vault).account for row in found]
+        return {account.key: account.name or account.native_id for account in accounts}
 
     def account_verdicts(self) -> dict[int, Verdict]:
         """Verdicts on accounts, by row number."""
@@ -192,11 +205,11 @@ class Observatory:
         due: list[int] = []
         with self._engine.connect() as connection:
             found = connection.execution_options(yield_per=10_000).execute(
-                sa.select(c.id, c.host, c.due).where(c.host != "")
+                sa.select(c.id, c.host, c.due).where(c.host != b"")
             )
-            for number, name, date in found:
+            for number, sealed, date in found:
                 ids.append(number)
-                hosts.append(host(name))
+                hosts.append(host(self.vault.open_often(sealed, HOST)))
                 due.append(date)
         return (
             np.array(ids, dtype=np.int64),
@@ -208,7 +221,7 @@ class Observatory:
         """Rows of these posts, in the order asked for."""
         with self._engine.connect() as connection:
             rows = connection.execute(POSTS_BY_ID, {"numbers": list(numbers)}).all()
-        found = {row[0]: post_row(row) for row in rows}
+        found = {row[0]: post_row(row, self.vault) for row in rows}
         return [found[number] for number in numbers]
 
     def post_rows_by_key(self, keys: Sequence[str]) -> dict[str, PostRow]:
@@ -231,7 +244,8 @@ class Observatory:
 
     def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
         with self._engine.connect() as connection:
-            return [post_row(row) for row in connection.execute(POSTS.where(where)).all()]
+            rows = connection.execute(POSTS.where(where)).all()
+        return [post_row(row, self.vault) for row in rows]
 
     def case(self, subject: str) -> list[Observation]:
         """The definite facts on `subject` since its first answer other than "alive"."""
@@ -271,7 +285,8 @@ class Observatory:
         failing = sa.func.count().filter(c.failures >= failures)
         query = sa.select(c.host, failing, sa.func.count()).group_by(c.host).having(failing > 0)
         with self._engine.connect() as connection:
-            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [(self.vault.open_often(row[0], HOST), row[1], row[2]) for row in rows]
 
     def integrity(self) -> str:
         """What SQLite's own check finds wrong with the present; "" if nothing."""
@@ -281,9 +296,7 @@ class Observatory:
 
     def acknowledged_looks(self) -> int:
         """How many looks were ever acknowledged, read afresh."""
-        query = sa.select(present.meta.c.value).where(present.meta.c.key == "looks")
-        with self._engine.connect() as connection:
-            return int(connection.execute(query).scalar_one())
+        return forgetting.acknowledged(self._engine, self.folder / JOURNAL)
 
     # -- the past ---------------------------------------------------------------------------
 
@@ -295,7 +308,7 @@ class Observatory:
             if self._write:
                 break
             again = Journal.open(self.folder / JOURNAL)
-            if again.upto == self.journal.upto:
+            if again.manifest == self.journal.manifest:
                 break
             self.journal = again  # the writer moved the tail meanwhile: read what is left of it
         connection = self.journal.connect(tail)
@@ -316,6 +329,12 @@ class Observatory:
         return found
 
     # -- writing ----------------------------------------------------------------------------
+
+    def next_leaf(self) -> int:
+        """The leaf of the log that the next evidence will be; only where bytes are kept."""
+        if self.proof is None:
+            raise ValueError("this observatory keeps no captures")
+        return self.proof.next_leaf()
 
     def next_post_id(self) -> int:
         self._next_post += 1
@@ -376,18 +395,33 @@ class Observatory:
         looks = self.looks + sum(
             change.observation.looks for change in entry.changes if change.observation is not None
         )
+        if self.proof is not None and self.proof.sealed:  # words lie sealed with the bytes, only
+            entry.versions = [replace(w, version=Version(w.version.hash)) for w in entry.versions]
         with storage(self.folder), self._engine.begin() as connection:
-            keep(connection, entry, seq, self._next_row)
+            if self.proof is not None:
+                self.proof.keep(connection, entry.evidence)
+            keep(connection, entry, seq, self._next_row, self.vault)
             for key, value in (("seq", seq), ("looks", looks)):
                 connection.execute(
                     present.meta.update().where(present.meta.c.key == key).values(value=str(value))
                 )
             if self._looking:
                 connection.execute(present.sessions.update().values(last_at=now))
+        if self.proof is not None:
+            self.proof.acknowledged(now)
         self.seq, self.looks = seq, looks
         if self._waiting >= self.settings.journal.flush_rows:
             self.flush()
         return seq
+
+    def declare(self, what: str, details: Mapping[str, object], now: Micros) -> int:
+        """Enter a public statement into the log; its leaf, which the next checkpoint covers."""
+        if self.proof is None:
+            raise ValueError("this observatory keeps no log")
+        with storage(self.folder), self._engine.begin() as connection:
+            leaf = self.proof.state(self.folder, connection, what, details, now)
+        self.proof.logged()
+        return leaf
 
     def flush(self) -> None:
         """Move the tail into the journal."""
@@ -396,6 +430,23 @@ class Observatory:
             self._drop_moved()
             self.oldest_run = self._next_rows["observations"]
             self._waiting = 0
+
+    def forget_rows(self, subject_keys: Collection[str]) -> forgetting.Forgotten:
+        """Forget posts and accounts by key, see `forgetting.forget`; not while a watch runs."""
+        with storage(self.folder):
+            done = forgetting.forget(self._engine, self.journal, subject_keys)
+        self.looks = self.acknowledged_looks()
+        return done
+
+    def is_forgotten(self, keys: Sequence[str]) -> set[str]:
+        """Those of these keys of posts that were forgotten: they are not to be met again."""
+        c = present.forgotten.c.key
+        found: set[str] = set()
+        with self._engine.connect() as connection:
+            for start in range(0, len(keys), MOST_BOUND):
+                part = keys[start : start + MOST_BOUND]
+                found.update(connection.execute(sa.select(c).where(c.in_(part))).scalars())
+        return found
 
     def _drop_moved(self) -> None:
         """Drop rows of the tail that the journal holds; later looks begin new runs.

@@ -5,9 +5,11 @@ cases, current verdicts, and the *tail*: rows of the journal that are kept here 
 into Parquet. The tail's columns are the journal's (`columns.TABLES`), so that the schema of the
 past is written once.
 
-SQLite in WAL mode with synchronous=FULL: a commit that returned survives a crash of the machine.
-One writer; it holds `writer.lock`. The migrations in `migrations/` make these tables; a test checks
-that they make exactly what stands here.
+What names an author (native id, name, address, host, cursor) is sealed, see `vault` and `mapping`.
+SQLite in WAL mode with synchronous=FULL: a commit that returned survives a crash of the machine;
+and with secure_delete: what is deleted is overwritten. One writer; it holds `writer.lock`. The
+migrations in `migrations/` make these tables; a test checks that they make exactly what stands
+here.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -26,9 +28,12 @@ from alembic.script import ScriptDirectory
 
 from vanished.archive import columns
 from vanished.archive.durable import refusals
+from vanished.archive.vault import Vault
 from vanished.errors import DamagedError, StorageError
 
 FILE = "present.sqlite"
+SCRUB: Final = "scrub"  # key of meta: old pages may still hold what was deleted
+BUSY_S = 10.0  # how long to wait for others who hold the database
 metadata = sa.MetaData()
 
 _TYPES: dict[str, type[Any]] = {
@@ -55,6 +60,7 @@ def _tracking() -> list[sa.Column[Any]]:
         sa.Column("last_asked_at", sa.BigInteger, nullable=False),
         sa.Column("run", sa.BigInteger),
         sa.Column("has_case", sa.Boolean, nullable=False),
+        sa.Column("proven", sa.Boolean, nullable=False),
     ]
 
 
@@ -85,12 +91,10 @@ accounts = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("platform", sa.Text, nullable=False),
-    sa.Column("native_id", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("who", sa.LargeBinary, nullable=False),  # sealed: native id, name, url
     sa.Column("added_at", sa.BigInteger, nullable=False),
     sa.Column("watched", sa.Boolean, nullable=False),  # False: known from an import only
-    sa.Column("cursor", sa.Text, nullable=False),
+    sa.Column("cursor", sa.LargeBinary, nullable=False),  # sealed
     *_tracking(),
 )
 
@@ -101,12 +105,10 @@ posts = sa.Table(
     sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("account_id", sa.Integer, sa.ForeignKey("accounts.id"), nullable=False, index=True),
     sa.Column("platform", sa.Text, nullable=False),
-    sa.Column("native_id", sa.Text, nullable=False),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("who", sa.LargeBinary, nullable=False),  # sealed: native id, url, repeats
+    sa.Column("host", sa.LargeBinary, nullable=False),  # sealed; equal hosts are equal bytes
     sa.Column("published_at", sa.BigInteger),
     sa.Column("first_seen_at", sa.BigInteger, nullable=False),
-    sa.Column("repeats", sa.Text),
     sa.Column("version", sa.Text, nullable=False),
     *_tracking(),
 )
@@ -125,12 +127,49 @@ verdicts = sa.Table(
     sa.Column("facts", sa.Text, nullable=False),  # JSON of the verdict's row
 )
 
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),  # of posts that are not to be met again
+)
+
 sessions = sa.Table(
     "sessions",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("began_at", sa.BigInteger, nullable=False),
     sa.Column("last_at", sa.BigInteger, nullable=False),
+)
+
+captures = sa.Table(
+    "captures",
+    metadata,
+    sa.Column("leaf", sa.Integer, primary_key=True, autoincrement=False),  # index in the log
+    sa.Column("hash", sa.LargeBinary, nullable=False),  # of the leaf, 32 bytes
+    sa.Column("stored", sa.LargeBinary, nullable=False),  # SHA-256 of its bytes in the segment
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("segment", sa.Text, nullable=False),  # "": a statement, or forgotten
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("length", sa.BigInteger, nullable=False),
+)
+
+shown = sa.Table(
+    "shown",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),  # a subject, and
+    sa.Column("leaf", sa.Integer, primary_key=True),  # a capture that shows it
+    sa.Column("what", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+payloads = sa.Table(
+    "payloads",
+    metadata,
+    sa.Column("key", sa.LargeBinary, primary_key=True),  # of address and payload; see archive.proof
+    sa.Column("leaf", sa.Integer, nullable=False),
+    sa.Column("record", sa.Text, nullable=False),  # WARC-Record-ID of the response that has it
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 TAILS = {name: _tail(name) for name in columns.TABLES}
@@ -141,7 +180,8 @@ def connect(path: Path, *, write: bool) -> sa.Engine:
     mode = "rwc" if write else "rw"  # a reader of a WAL needs to write its shared memory
     engine = sa.create_engine(
         f"sqlite:///file:{quote(str(path.resolve()))}?mode={mode}&uri=true",
-        connect_args={"timeout": 10, "check_same_thread": False},
+        connect_args={"timeout": BUSY_S, "check_same_thread": False},
+        hide_parameters=True,  # an error's text must not repeat what a row holds
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -151,6 +191,7 @@ def connect(path: Path, *, write: bool) -> sa.Engine:
         if write:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute("PRAGMA secure_delete=ON")
         else:
             cursor.execute("PRAGMA query_only=ON")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -165,12 +206,62 @@ def _alembic() -> Config:
     return config
 
 
-def migrate(engine: sa.Engine) -> None:
-    """Bring the database to the newest schema; all steps in one transaction."""
+def migrate(engine: sa.Engine, vault: Vault) -> None:
+    """Bring the database to the newest schema; all steps in one transaction.
+
+    Check first that `vault` has the right key: what lay in the clear is sealed with it, and the
+    old pages are gone when this returns (see `scrub`).
+    """
     config = _alembic()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with engine.connect() as connection:
+        if MigrationContext.configure(connection).get_current_revision() == head:
+            return
+        connection.rollback()
+        # Tables are made anew under other names: not while rows refer to them. SQLite heeds this
+        # outside a transaction only, and begins none for statements that change a schema.
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            config.attributes["connection"] = connection
+            config.attributes["vault"] = vault
+            command.upgrade(config, "head")
+            connection.execute(meta.insert().prefix_with("OR REPLACE"), {"key": SCRUB, "value": ""})
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+    scrub(engine)
+
+
+def scrub(engine: sa.Engine) -> bool:
+    """Leave no trace of deleted rows in the files, if `meta` says that there may be some.
+
+    VACUUM writes every page anew and the log is cut to nothing. Says whether all traces are gone:
+    while somebody reads old pages, they stay, and the next opening for writing tries again.
+    """
+    with engine.connect() as connection:
+        wanted = connection.execute(sa.select(meta.c.value).where(meta.c.key == SCRUB)).first()
+        connection.rollback()
+        if wanted is None:
+            return True
+        connection.exec_driver_sql("VACUUM")
+        if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar():
+            return False  # busy
+        connection.execute(meta.delete().where(meta.c.key == SCRUB))
+        connection.commit()
+    return True
+
+
+def fingerprint(engine: sa.Engine) -> str:
+    """The fingerprint of the key that this database was made with, in any of its schemas."""
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "key")).scalar()
+    if found is None:
+        raise DamagedError(
+            f"{FILE} does not say which key it was made with; restore it from a copy"
+        )
+    return str(found)
 
 
 def check_schema(engine: sa.Engine, path: Path) -> None:
@@ -186,7 +277,7 @@ def check_schema(engine: sa.Engine, path: Path) -> None:
 
 
 _REFUSED = ("full", "disk I/O", "readonly", "unable to open")
-_DAMAGED = ("malformed", "not a database")
+_DAMAGED = ("malformed", "not a database", "no such table")
 
 
 @contextmanager

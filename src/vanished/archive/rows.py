@@ -6,13 +6,16 @@ subject until the commit that keeps what was learnt (one writer, one thread).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vanished.archive.capture.manifest import Subject
 from vanished.archive.columns import Coverage, Judgement, Wording
 from vanished.model import Account, Micros, Observation, Post, State
 from vanished.net.address import host_of
+from vanished.net.exchange import Exchange
 
-__all__ = ["AccountRow", "Change", "Entry", "PostRow", "Row", "Track", "host_of"]
+__all__ = ["AccountRow", "Change", "Entry", "Evidence", "PostRow", "Row", "Track", "host_of"]
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class Track:
     last_asked_at: Micros = 0
     run: int | None = None  # row of the tail that holds the run of the last look
     has_case: bool = False  # a definite answer other than "alive" was seen once
+    proven: bool = False  # an answer of its own, not only a list's, is kept as a capture
 
 
 @dataclass(slots=True)
@@ -86,6 +90,22 @@ class Change:
     run: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one look, list reading or import leaves to be kept and proven, as leaf `index`.
+
+    `facts` say what was read from the bytes, with native ids and words; they are kept only with
+    the bytes.
+    """
+
+    index: int
+    at: Micros
+    vantage: str
+    subjects: tuple[Subject, ...]
+    facts: Mapping[str, object]
+    exchanges: tuple[Exchange, ...] = ()  # none: a peer's record, which is all in the facts
+
+
 @dataclass(slots=True)
 class Entry:
     """What one commit keeps, all or nothing; in order of arrival."""
@@ -96,4 +116,5 @@ class Entry:
     versions: list[Wording] = field(default_factory=list)
     verdicts: dict[str, Judgement] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
     session: Micros | None = None  # a watch begins to look: what came before is in `coverage`

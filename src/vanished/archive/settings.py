@@ -7,15 +7,18 @@ the host. Secrets are not settings: the file may only name environment variables
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from vanished.archive import settings_proof
+from vanished.archive.settings_proof import CaptureSettings, LogSettings
+from vanished.archive.stamps import StampSettings
+from vanished.archive.toml import Reader
 from vanished.errors import ConfigError
 
 FILE = "observatory.toml"
@@ -55,12 +58,39 @@ burst_s = 3600               # how long a burst of false "not found" may last
 [journal]
 flush_rows = 50000           # rows of the tail that are moved into Parquet at once
 
+[capture]
+keep = true                  # keep the bytes of first sights, changes and notices, and prove them
+seal_to = [{seal_to}]        # age recipients whose secret half is elsewhere; [] leaves all readable
+segment_bytes = 67108864     # a segment is closed at this size,
+segment_s = 900              # or at this age
+
+[log]
+checkpoint_every_s = 5       # how often the log is signed while something is added
+witness_every_s = 60         # how often witnesses are asked to cosign it
+# [log.witnesses]            # other observatories: a name, its address, the key it cosigns with
+# friends = {{ url = "https://witness.example.org", key = "witness.example.org+1a2b3c4d+..." }}
+
+[stamps]
+every_s = 3600               # how often a checkpoint is stamped
+upgrade_every_s = 3600       # how often pending stamps are asked after
+# calendars = ["https://calendar.example.org"]  # of OpenTimestamps
+# [stamps.authorities]       # RFC 3161: a name, its address, and the root that you trust
+# first = {{ url = "https://tsa.example.org", root = "tsa-root.pem" }}
+# headers = "headers.txt"    # Bitcoin block headers, to confirm calendars' attestations
+
 # [sources.matrix]
 # server = "https://matrix.example.org"
 # token_env = "VANISHED_MATRIX_TOKEN"
 # join = false               # joining shows this observer to the room
 # proxy = "socks5h://127.0.0.1:9050"   # any source can have one; a password belongs in proxy_env
 """
+
+
+def template(identity: str, seal_to: Sequence[str] = ()) -> str:
+    """The text of a new observatory's file."""
+    recipients = ", ".join(f'"{recipient}"' for recipient in seal_to)
+    return TEMPLATE.format(id=identity, seal_to=recipients)
+
 
 Steps = tuple[tuple[float, float], ...]
 
@@ -118,6 +148,9 @@ class Settings:
     net: NetSettings = NetSettings()
     judge: DoubtSettings = DoubtSettings()
     journal: JournalSettings = JournalSettings()
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    stamps: StampSettings = field(default_factory=StampSettings)
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
@@ -130,56 +163,6 @@ SOURCE_KEYS: Mapping[str, Mapping[str, type]] = {
 COMMON_SOURCE_KEYS: Mapping[str, type] = {"proxy": str, "proxy_env": str}
 
 
-class _Reader:
-    """Checks one file; knows the line of a key so that an error can say it."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self.lines = text.splitlines()
-
-    def line(self, table: str, key: str) -> int:
-        """Where `key` of `table` stands, as a line of its own or as a header."""
-        whole = f"{table}.{key}" if table else key
-        inside = table == ""
-        for number, raw in enumerate(self.lines, 1):
-            header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", raw)
-            if header:
-                name = header[1].replace('"', "").replace(" ", "")
-                if name == whole or name.startswith(f"{whole}."):
-                    return number
-                inside = name == table
-            elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", raw):
-                return number
-        return 1
-
-    def fail(self, table: str, key: str, sentence: str) -> ConfigError:
-        return ConfigError(f"{self.path}:{self.line(table, key)}: {sentence}")
-
-    def keys(self, table: str, given: Mapping[str, Any], known: list[str]) -> None:
-        for key in given:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean '{close[0]}'" if close else f"known keys: {', '.join(known)}"
-                place = f"[{table}]" if table else "the file"
-                raise self.fail(table, key, f"{place} has no key '{key}'; {hint}.")
-
-    def number(self, table: str, given: Mapping[str, Any], key: str, least: float) -> float | None:
-        if key not in given:
-            return None
-        value = given[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-            raise self.fail(
-                table, key, f"{key} is {value!r}; it must be a number of at least {least:g}."
-            )
-        return float(value)
-
-    def table(self, given: Mapping[str, Any], name: str, parent: str = "") -> Mapping[str, Any]:
-        value = given.get(name, {})
-        if not isinstance(value, dict):
-            raise self.fail(parent, name, f"'{name}' must be a table: write [{name}].")
-        return value
-
-
 def parse(text: str, path: Path) -> Settings:
     """Settings from the text of an observatory.toml; `path` is only named in errors."""
     try:
@@ -189,8 +172,9 @@ def parse(text: str, path: Path) -> Settings:
         line = place[1] if place else len(text.splitlines())
         reason = re.sub(r"\s*\(at .*\)", "", str(error))
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}.") from None
-    reader = _Reader(path, text)
-    reader.keys("", given, ["observatory", "watch", "hosts", "net", "judge", "journal", "sources"])
+    reader = Reader(path, text)
+    tables = ["watch", "hosts", "net", "judge", "journal", "capture", "log", "stamps", "sources"]
+    reader.keys("", given, ["observatory", *tables])
     head = reader.table(given, "observatory")
     reader.keys("observatory", head, ["id"])
     identity = head.get("id")
@@ -203,11 +187,14 @@ def parse(text: str, path: Path) -> Settings:
         net=_net(reader, reader.table(given, "net")),
         judge=_judge(reader, reader.table(given, "judge")),
         journal=_journal(reader, reader.table(given, "journal")),
+        capture=settings_proof.capture(reader, reader.table(given, "capture")),
+        log=settings_proof.log(reader, reader.table(given, "log")),
+        stamps=settings_proof.stamps(reader, reader.table(given, "stamps")),
         sources=_sources(reader, reader.table(given, "sources")),
     )
 
 
-def _watch(reader: _Reader, given: Mapping[str, Any]) -> WatchSettings:
+def _watch(reader: Reader, given: Mapping[str, Any]) -> WatchSettings:
     base = WatchSettings()
     reader.keys(
         "watch", given, ["concurrency", "discover_every_s", "commit_every_s", "look_every_s"]
@@ -232,7 +219,7 @@ def _watch(reader: _Reader, given: Mapping[str, Any]) -> WatchSettings:
     )
 
 
-def _hosts(reader: _Reader, given: Mapping[str, Any]) -> HostSettings:
+def _hosts(reader: Reader, given: Mapping[str, Any]) -> HostSettings:
     base = HostSettings()
     reader.keys("hosts", given, ["per_second", "burst_s", "per_host"])
     per_host = reader.table(given, "per_host", "hosts")
@@ -247,7 +234,7 @@ def _hosts(reader: _Reader, given: Mapping[str, Any]) -> HostSettings:
     )
 
 
-def _net(reader: _Reader, given: Mapping[str, Any]) -> NetSettings:
+def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
     base = NetSettings()
     reader.keys(
         "net", given, ["timeout_s", "max_bytes", "max_redirects", "allow_networks", "vantage"]
@@ -272,7 +259,7 @@ def _net(reader: _Reader, given: Mapping[str, Any]) -> NetSettings:
     )
 
 
-def _judge(reader: _Reader, given: Mapping[str, Any]) -> DoubtSettings:
+def _judge(reader: Reader, given: Mapping[str, Any]) -> DoubtSettings:
     base = DoubtSettings()
     reader.keys("judge", given, ["stale_s", "burst_s"])
     stale = reader.number("judge", given, "stale_s", 0)
@@ -282,13 +269,13 @@ def _judge(reader: _Reader, given: Mapping[str, Any]) -> DoubtSettings:
     )
 
 
-def _journal(reader: _Reader, given: Mapping[str, Any]) -> JournalSettings:
+def _journal(reader: Reader, given: Mapping[str, Any]) -> JournalSettings:
     reader.keys("journal", given, ["flush_rows"])
     rows = reader.number("journal", given, "flush_rows", 1)
     return JournalSettings(int(rows) if rows else JournalSettings().flush_rows)
 
 
-def _sources(reader: _Reader, given: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
+def _sources(reader: Reader, given: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
     reader.keys("sources", given, list(SOURCE_KEYS))
     for platform in given:
         name = f"sources.{platform}"

@@ -49,7 +49,6 @@ def digest(observation: Observation) -> int:
             observation.vantage,
             observation.version,
             "" if counts is NO_COUNTS else repr(counts),
-            observation.capture,
         )
     )
     hashed = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -7,9 +7,10 @@ are not asked again: their addresses are not in such records.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vanished.archive.columns import GAP, OBSERVATIONS, Judgement, Wording
@@ -20,6 +21,7 @@ from vanished.errors import UsageError
 from vanished.model import Micros, Observation, Post, State, at
 from vanished.sources.imports import Imported, wechatscope
 from vanished.watch.absorb import absorb, decide
+from vanished.watch.evidence import IMPORT, Gathering
 from vanished.watch.schedule import NEVER
 
 PEERS = ("wechatscope",)
@@ -103,6 +105,9 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
             conflicts += bool(judgement.verdict.conflicts)
     new = {row.subject for row in entry.new_posts}
     entry.versions += [Wording(p, seen, v) for p, seen, v in record.versions if p in new]
+    if observatory.proof is not None:
+        source = {"peer": peer, "file_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        _prove(entry, source, observatory.next_leaf, now)
     if entry.changes:
         entry.coverage += record.coverage
         observatory.commit(entry, now)
@@ -117,6 +122,24 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
         conflicts=conflicts,
         gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == GAP],
     )
+
+
+def _prove(
+    entry: Entry, source: Mapping[str, str], next_leaf: Callable[[], int], now: Micros
+) -> None:
+    """Every record that we took over becomes evidence of what the peer's file said."""
+    words = {wording.post: wording.version for wording in entry.versions}
+    for at_, change in enumerate(entry.changes):
+        seen = change.observation
+        if seen is None:
+            continue
+        gathering = Gathering((), next_leaf, source)
+        version = words.get(seen.subject)
+        index = gathering.keep(change.row, IMPORT, seen, version, seen.answered_at)
+        entry.changes[at_] = replace(change, observation=replace(seen, capture=str(index)))
+        evidence = gathering.finish(now)
+        assert evidence is not None
+        entry.evidence.append(evidence)
 
 
 def _held(observatory: Observatory) -> Mapping[str, Sequence[Observation]]:

@@ -29,7 +29,9 @@ from vanished.model import (
     Version,
     Via,
 )
+from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
+from vanished.watch.evidence import FIRST, Gathering
 from vanished.watch.schedule import NEVER, Schedule
 
 
@@ -83,11 +85,22 @@ class Ledger:
 
     # -- a post -----------------------------------------------------------------------------
 
+    def gather(self, exchanges: Sequence[Exchange]) -> Gathering:
+        """Where the looks of one answer note what its bytes are evidence of."""
+        kept = exchanges if self.observatory.proof is not None else ()
+        return Gathering(kept, self.observatory.next_leaf)
+
     def look(
-        self, row: PostRow, observation: Observation, version: Version | None, now: Micros
+        self,
+        row: PostRow,
+        observation: Observation,
+        version: Version | None,
+        now: Micros,
+        gathering: Gathering,
     ) -> None:
         """Enter one look at a post and date the next."""
         self._rows[row.subject] = row
+        observation = gathering.weigh(row, observation, version)
         if version is not None and version.hash != row.post.version:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
         verdict = self._enter(row, observation, now)
@@ -143,11 +156,14 @@ class Ledger:
 
     # -- an account -------------------------------------------------------------------------
 
-    def discovery(self, row: AccountRow, discovery: Discovery, now: Micros) -> None:
+    def discovery(
+        self, row: AccountRow, discovery: Discovery, now: Micros, gathering: Gathering
+    ) -> None:
         """Enter one reading of an account's list."""
         row.cursor = discovery.cursor or row.cursor
         state = row.track.state
-        verdict = self._enter(row, discovery.observation, now)
+        seen = gathering.weigh(row, discovery.observation, None)
+        verdict = self._enter(row, seen, now)
         row.track.due = next_date(
             row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
         )
@@ -157,19 +173,27 @@ class Ledger:
             self._account_verdicts[row.id] = verdict
             if verdict.state is not state and verdict.state in (State.SUSPECTED, State.GONE):
                 self._lost_accounts.append(row)
-        self._sightings(row, discovery, now)
+        self._sightings(row, discovery, now, gathering)
 
-    def _sightings(self, account: AccountRow, discovery: Discovery, now: Micros) -> None:
-        known = self._known([sighting.post.key for sighting in discovery.sightings])
+    def _sightings(
+        self, account: AccountRow, discovery: Discovery, now: Micros, gathering: Gathering
+    ) -> None:
+        keys = [sighting.post.key for sighting in discovery.sightings]
+        known = self._known(keys)
+        forgotten = self.observatory.is_forgotten([key for key in keys if key not in known])
         for sighting in discovery.sightings:
             row = known.get(sighting.post.key)
+            if row is None and sighting.post.key in forgotten:
+                continue
             if row is None:
                 row = known[sighting.post.key] = self._meet(account, sighting, discovery, now)
+                if sighting.observation is None and gathering.exchanges:
+                    gathering.keep(row, FIRST, None, None, discovery.observation.answered_at)
             if row.track.absent:  # listed again
                 row.track.absent = False
                 self._entry.changes.append(Change(row))
             if sighting.observation is not None:
-                self.look(row, sighting.observation, sighting.version, now)
+                self.look(row, sighting.observation, sighting.version, now, gathering)
                 if sighting.observation.signal.kind is Kind.ALIVE and row.track.state in ENDED:
                     row.track.due = now  # listed though lost: only a direct look can say it is back
         if discovery.complete_since is not None:
@@ -218,6 +242,12 @@ class Ledger:
             self._enter(row, observation, now)
             row.track.absent = True
             row.track.due = now
+
+    def gathered(self, gathering: Gathering, now: Micros) -> None:
+        """Everything of one answer was entered: keep its bytes if they are evidence."""
+        evidence = gathering.finish(now)
+        if evidence is not None:
+            self._entry.evidence.append(evidence)
 
     # -- the commit -------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -33,6 +33,7 @@ from vanished.sources.registry import sources
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
 from vanished.watch.schedule import NEVER, AgeBuckets
+from vanished.watch.tending import Tending
 
 REFRESH_S = 0.5
 
@@ -116,6 +117,7 @@ def watch_folder(folder: Path, *, for_s: float | None, as_json: bool, console: C
     """Watch the observatory in `folder` until Ctrl-C or for `for_s` seconds."""
     with Observatory.open(folder, write=True) as observatory:
         accounts = observatory.account_rows()
+        observatory.settings.stamps.check()
         if not accounts:
             raise UsageError(
                 "This observatory watches nothing yet; add something first, such as:"
@@ -143,6 +145,8 @@ async def _watch(
             sys.stdout.flush()
         elif event.kind == "source-error":
             console.print(f"source error: {dict(event.facts)}", style="red", markup=False)
+        elif event.kind == "proof-trouble":
+            console.print(f"proof: {event.facts['words']}", style="red", markup=False)
 
     async with open_door(observatory.settings, clock) as door:
         watch = build_watch(observatory, chosen, door, clock, tell)
@@ -151,9 +155,30 @@ async def _watch(
             loop.add_signal_handler(number, watch.stop)
         until = None if for_s is None else clock.now() + int(for_s * SECOND)
         with shown(console, watch, clock):
-            progress = await watch.run(until)
+            async with tended(observatory, door, clock, tell):
+                progress = await watch.run(until)
     console.print(progress_line(progress, clock.now()))
     return progress
+
+
+@contextlib.asynccontextmanager
+async def tended(
+    observatory: Observatory, door: Door, clock: Clock, tell: Callable[[Event], None]
+) -> AsyncIterator[None]:
+    """Have witnesses and stamping services look at the log meanwhile, if there are any."""
+    proof = observatory.proof
+    if proof is None:
+        yield
+        return
+    tending = Tending(observatory.folder, proof.log, observatory.settings, door)
+    task = asyncio.ensure_future(tending.run(clock, tell)) if tending.wanted else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 @contextlib.contextmanager

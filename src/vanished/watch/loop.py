@@ -28,6 +28,7 @@ from vanished.model import (
     failed,
 )
 from vanished.net.door import Door, Fetcher
+from vanished.net.exchange import Exchange
 from vanished.sources import Source
 from vanished.watch.ledger import Event, Ledger, Progress
 from vanished.watch.schedule import NEVER, Schedule
@@ -44,6 +45,7 @@ class _Answered:
     discovery: Discovery | None = None
     posts: Sequence[PostRow] = ()
     looks: Sequence[Look] = ()
+    exchanges: Sequence[Exchange] = ()
 
 
 @dataclass
@@ -241,7 +243,9 @@ class Watch:
         except Exception as error:  # a source's fault must not end the watch, nor prove anything
             self._source_error(account.platform, account.key, error)
             discovery = Discovery(self._broken(account.key, asked, Via.TIMELINE), cursor=row.cursor)
-        self._answered.append(_Answered(account=row, discovery=discovery))
+        self._answered.append(
+            _Answered(account=row, discovery=discovery, exchanges=fetch.exchanges)
+        )
 
     async def _look(self, source: Source, rows: Sequence[PostRow]) -> None:
         fetch = self._fetcher(source.platform)
@@ -253,7 +257,7 @@ class Watch:
         except Exception as error:
             self._source_error(source.platform, rows[0].post.key, error)
             looks = [Look(self._broken(row.post.key, asked, Via.DIRECT)) for row in rows]
-        self._answered.append(_Answered(posts=rows, looks=looks))
+        self._answered.append(_Answered(posts=rows, looks=looks, exchanges=fetch.exchanges))
 
     def _broken(self, subject: str, asked: Micros, via: Via) -> Observation:
         signal = failed(Fault.UNREADABLE, words="the source could not read the answer")
@@ -273,12 +277,14 @@ class Watch:
         """Enter every answer into the present, in one transaction, then put the dates back."""
         answered, self._answered = self._answered, []
         for answer in answered:
+            gathering = self._ledger.gather(answer.exchanges)
             if answer.account is not None and answer.discovery is not None:
                 self._reading.discard(answer.account.id)
-                self._ledger.discovery(answer.account, answer.discovery, now)
+                self._ledger.discovery(answer.account, answer.discovery, now, gathering)
             for row, look in zip(answer.posts, answer.looks, strict=True):
                 self._held.pop(row.id, None)
-                self._ledger.look(row, look.observation, look.version, now)
+                self._ledger.look(row, look.observation, look.version, now, gathering)
+            self._ledger.gathered(gathering, now)
         if any(answer.discovery is not None for answer in answered):
             self._next_list = 0  # dates of lists have changed
         for row in self._ledger.commit(now):

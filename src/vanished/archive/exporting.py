@@ -1,0 +1,210 @@
+"""Evidence for others: captures with their receipts as a WACZ, or receipts alone.
+
+In: an observatory's folder, whom it is about, an identity if captures are sealed. Out: files.
+What an author may have taken down is left out unless it is asked for by name. Runs beside the
+watch, needs no secret of the observatory, and changes nothing in the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from vanished.archive.capture import Identities, Read, check_capture, read_at
+from vanished.archive.durable import make_folder, refusals, write_atomically
+from vanished.archive.folder import located
+from vanished.archive.leaves import Leaf, leaves, opened, posts_of, showing, withheld
+from vanished.archive.log import Log, Note, make_receipt, parse_note
+from vanished.archive.log.checkpoint import parse_checkpoint
+from vanished.archive.proof import CAPTURES, LOG, STATEMENTS
+from vanished.archive.wacz import Exhibit, Written, write_wacz
+from vanished.errors import EvidenceError, UsageError
+from vanished.model import Micros
+
+SEALED_ADVICE = (
+    "these captures are sealed; give --identity with the secret half of a key that they are sealed"
+    " to, or export from an unsealed copy"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which captures are to be exported, and how many were held back for their authors' sake."""
+
+    leaves: tuple[Leaf, ...]
+    withheld: int
+    unsigned: int  # captures that no checkpoint covers yet
+
+
+def choose(folder: Path, log: Log, keys: Collection[str], *, everything: bool) -> Chosen:
+    """The captures that show `keys` (accounts: with their posts), or all; see the module.
+
+    Raises UsageError if none of them is known.
+    """
+    with opened(folder) as connection:
+        wanted = None if not keys else showing(connection, posts_of(connection, keys))
+        if wanted is not None and not wanted:
+            raise UsageError(
+                f"No capture shows {', '.join(sorted(keys))[:80]}; give keys as vanished report"
+                " prints them."
+            )
+        held = set() if everything or keys else showing(connection, withheld(connection))
+        found = [
+            leaf
+            for leaf in leaves(connection)
+            if leaf.segment and (wanted is None or leaf.index in wanted)
+        ]
+    signed = [leaf for leaf in found if leaf.index < log.size]
+    kept = tuple(leaf for leaf in signed if leaf.index not in held)
+    return Chosen(kept, len(signed) - len(kept), len(found) - len(signed))
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was exported, and what was not."""
+
+    written: Written
+    chosen: Chosen
+
+    def facts(self) -> dict[str, object]:
+        return {
+            "file": str(self.written.path),
+            "bytes": self.written.size,
+            "captures": self.written.captures,
+            "withheld": self.chosen.withheld,
+            "not_signed_yet": self.chosen.unsigned,
+        }
+
+    def text(self) -> str:
+        lines = [
+            f"Wrote {self.written.captures} captures with their receipts to {self.written.path}"
+            f" ({self.written.size:,} bytes)."
+        ]
+        if self.chosen.withheld:
+            lines.append(
+                f"{self.chosen.withheld} captures were withheld: their authors may have taken the"
+                " posts down. --everything exports them too; do not publish that file."
+            )
+        if self.chosen.unsigned:
+            lines.append(f"{self.chosen.unsigned} captures wait for the next signed checkpoint.")
+        return "\n".join(lines)
+
+
+def export_wacz(
+    folder: Path,
+    target: Path,
+    *,
+    now: Micros,
+    keys: Collection[str] = (),
+    identities: Identities | None = None,
+    everything: bool = False,
+) -> Exported:
+    """Write the captures that show `keys` (all, if none are given) to the WACZ `target`.
+
+    Raises UsageError where captures are sealed and no identity is given, EvidenceError where one is
+    damaged, StorageError; `target` is then as it was.
+    """
+    settings = located(folder)
+    log = Log.open(folder / LOG)
+    chosen = choose(folder, log, keys, everything=everything)
+    note_of = _notes(folder / LOG, log)
+    written = write_wacz(
+        target,
+        _exhibits(folder, chosen.leaves, identities, log, note_of),
+        observatory=settings.id,
+        created=now,
+        vkeys=(folder / LOG / "vkeys").read_bytes(),
+        witnesses="".join(f"{each.key}\n" for each in settings.log.witnesses).encode(),
+        files=_beside(folder / LOG),
+    )
+    return Exported(written, chosen)
+
+
+def export_receipts(
+    folder: Path,
+    target: Path,
+    *,
+    keys: Collection[str] = (),
+    identities: Identities | None = None,
+    everything: bool = False,
+) -> tuple[list[Path], Chosen]:
+    """Write the receipt and the public manifest of each capture into the folder `target`."""
+    located(folder)
+    log = Log.open(folder / LOG)
+    chosen = choose(folder, log, keys, everything=everything)
+    note_of = _notes(folder / LOG, log)
+    paths: list[Path] = []
+    with refusals(f"write receipts to {target}"):
+        make_folder(target)
+        for exhibit in _exhibits(folder, chosen.leaves, identities, log, note_of):
+            path = target / f"{exhibit.index}.tlog-proof"
+            write_atomically(target / f"{exhibit.index}.json", exhibit.manifest)
+            write_atomically(path, exhibit.receipt)
+            paths.append(path)
+    return paths, chosen
+
+
+def _exhibits(
+    folder: Path,
+    chosen: Collection[Leaf],
+    identities: Identities | None,
+    log: Log,
+    note_of: Callable[[int], Note],
+) -> Iterator[Exhibit]:
+    for leaf in chosen:
+        place = leaf.place
+        assert place is not None
+        if place.segment.endswith(".tar") and identities is None:
+            raise UsageError(f"Nothing was exported: {SEALED_ADVICE}.")
+        read = read_at(folder / CAPTURES, place, identities)
+        wrong = check_capture(read)
+        if wrong or read.manifest is None or read.leaf != leaf.hash:
+            why = wrong[0] if wrong else "it is not what the log committed to"
+            raise EvidenceError(f"capture {leaf.index} is damaged ({why}); nothing was exported")
+        manifest = read.manifest.to_bytes()
+        entry = read.salt + sha256(manifest).digest()
+        receipt = make_receipt(log, leaf.index, entry, note_of(leaf.index))
+        stored = b"".join(record.member for record in read.records)
+        yield Exhibit(leaf.index, stored, manifest, bytes(receipt), _title(read))
+
+
+def _title(read: Read) -> str:
+    subjects = read.facts.get("facts", {}).get("subjects", [])
+    for subject in subjects if isinstance(subjects, list) else []:
+        wording = subject.get("wording") or {}
+        title = wording.get("title") or str(wording.get("text", ""))[:60]
+        if title:
+            return str(title)
+    return ""
+
+
+def _notes(folder: Path, log: Log) -> Callable[[int], Note]:
+    """The checkpoint for a leaf's receipt: the first stamped one that covers it, else the newest.
+
+    A stamp is of one checkpoint's bytes; only a receipt that carries that one is dated by it.
+    """
+    stamped: list[tuple[int, Note]] = []
+    for path in sorted(folder.glob("stamps/*/checkpoint")):
+        note = parse_note(path.read_bytes(), str(path))
+        size = parse_checkpoint(note.text).size
+        if size <= log.size:
+            stamped.append((size, note))
+
+    def note_of(index: int) -> Note:
+        return next((note for size, note in stamped if size > index), log.note)
+
+    return note_of
+
+
+def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Stamps, statements and rotations, under the names that they have in a WACZ."""
+    for path in sorted(folder.glob("stamps/*/*")):
+        if path.is_file():
+            yield f"stamps/{path.parent.name}.{path.name}", path.read_bytes()
+    for path in sorted((folder / STATEMENTS).glob("*.json")):
+        yield f"statements/{path.name}", path.read_bytes()
+    for path in sorted((folder / "rotations").glob("*")):
+        if path.name.isdecimal():
+            yield f"rotations/{path.name}", path.read_bytes()

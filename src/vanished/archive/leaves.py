@@ -1,0 +1,102 @@
+"""The leaves of an observatory's log as its present knows them, read without any secret.
+
+In: a folder. Out: where each capture lies and what it shows, by pseudonym. For verifying, exporting
+and unsealing, which run beside the watch or on another machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from vanished.archive import present
+from vanished.archive.capture import Place
+from vanished.archive.columns import VERDICTS
+from vanished.errors import DamagedError
+from vanished.model import Cause
+
+FORGOTTEN: Final = -1
+"""Length of a capture whose bytes and salt were forgotten."""
+MOST_BOUND = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf: of a capture at `place`, of a statement, or forgotten."""
+
+    index: int
+    hash: bytes
+    stored: bytes  # SHA-256 of the bytes that were written
+    segment: str
+    offset: int
+    length: int
+
+    @property
+    def place(self) -> Place | None:
+        """Where the capture lies; None for a statement or what was forgotten."""
+        if not self.segment:
+            return None
+        return Place(self.segment, self.offset, self.length, self.stored)
+
+    @property
+    def forgotten(self) -> bool:
+        return self.length == FORGOTTEN
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[sa.Connection]:
+    """A reading connection to the present. Raises DamagedError for what is no such database."""
+    path = folder / present.FILE
+    engine = present.connect(path, write=False)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.DatabaseError as error:
+        raise DamagedError(f"{path} cannot be read: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def leaves(connection: sa.Connection) -> Iterator[Leaf]:
+    """All leaves, in the order of the log."""
+    c = present.captures.c
+    query = sa.select(c.leaf, c.hash, c.stored, c.segment, c.offset, c.length).order_by(c.leaf)
+    for row in connection.execution_options(yield_per=10_000).execute(query):
+        yield Leaf(*row)
+
+
+def showing(connection: sa.Connection, keys: Collection[str]) -> set[int]:
+    """The leaves of captures that show one of these subjects."""
+    c = present.shown.c
+    asked = sorted(keys)
+    found: set[int] = set()
+    for start in range(0, len(asked), MOST_BOUND):
+        part = asked[start : start + MOST_BOUND]
+        found.update(connection.execute(sa.select(c.leaf).where(c.key.in_(part))).scalars())
+    return found
+
+
+def withheld(connection: sa.Connection) -> set[str]:
+    """Subjects that their own author may have taken down: not to be published."""
+    query = sa.select(present.verdicts.c.subject, present.verdicts.c.facts)
+    found: set[str] = set()
+    for subject, facts in connection.execute(query):
+        if Cause.AUTHOR in VERDICTS.from_row(*json.loads(facts)).verdict.causes:
+            found.add(subject)
+    return found
+
+
+def posts_of(connection: sa.Connection, keys: Collection[str]) -> set[str]:
+    """These keys, and those of the posts of each that is an account."""
+    a, p = present.accounts.c, present.posts.c
+    found = set(keys)
+    for key in keys:
+        query = sa.select(p.key).join(present.accounts, a.id == p.account_id).where(a.key == key)
+        found.update(connection.execute(query).scalars())
+    return found

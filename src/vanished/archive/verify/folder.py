@@ -1,0 +1,403 @@
+"""Verifying an observatory's folder: log, captures, stamps, journal, each against the others.
+
+In: the folder, and what the verifier trusts or holds. Out: a `Verification`. It needs no secret of
+the observatory and changes nothing: of sealed captures it checks the stored bytes, and what is in
+them only with an identity.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+from vanished.archive import present
+from vanished.archive.capture import Damage as Torn
+from vanished.archive.capture import Identities, check_capture, read_segment, tar
+from vanished.archive.capture.manifest import Statement, leaf_hash
+from vanished.archive.capture.manifest import opened as unpacked
+from vanished.archive.capture.reading import Read
+from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
+from vanished.archive.folder import JOURNAL, LOCK, located
+from vanished.archive.journal import Journal
+from vanished.archive.leaves import Leaf, leaves, opened
+from vanished.archive.log import Log, VerifierKey, check_log, parse_note
+from vanished.archive.proof import CAPTURES, LOG, STATEMENTS
+from vanished.archive.settings import Settings
+from vanished.archive.stamps import read_root
+from vanished.archive.verify.findings import Heading, Verification, say_what_bytes_cannot
+from vanished.archive.verify.stamps import RootAt, enter_stamps
+from vanished.errors import DamagedError, EvidenceError, VanishedError
+from vanished.model import Micros, at
+
+
+@dataclass(slots=True)
+class _Work:
+    """One verification under way."""
+
+    folder: Path
+    settings: Settings
+    identities: Identities | None
+    out: Verification
+    entries: dict[int, Leaf] = field(default_factory=dict)
+    found: set[int] = field(default_factory=set)  # leaves whose bytes are there
+    forgotten: set[int] = field(default_factory=set)  # leaves that a statement says were forgotten
+    held: set[bytes] = field(default_factory=set)  # ids of responses that were read
+    repeats: list[tuple[str, int, str]] = field(default_factory=list)
+    opened: int = 0
+    sealed: int = 0
+
+
+def verify_folder(
+    folder: Path,
+    *,
+    now: Micros,
+    identities: Identities | None = None,
+    trusted: VerifierKey | None = None,
+) -> Verification:
+    """Everything that can be checked of the observatory in `folder`.
+
+    `trusted` is the log's key as the verifier knows it from elsewhere; without it the folder's own
+    is believed. Raises NotAnObservatoryError, ConfigError, StorageError; damage is in the result.
+    """
+    work = _Work(folder, located(folder), identities, Verification(str(folder)))
+    _entries(work)
+    _log(work, trusted)
+    _statements(work)
+    _captures(work)
+    _missing(work)
+    _stamps(work, now)
+    _journal(work)
+    _availability(work)
+    say_what_bytes_cannot(work.out)
+    return work.out
+
+
+def _entries(work: _Work) -> None:
+    """What the present knows of the leaves, read without any secret."""
+    path = work.folder / present.FILE
+    if not path.is_file():
+        work.out.damaged(present.FILE, "is missing")
+        return
+    try:
+        with opened(work.folder) as connection:
+            wrong = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+            if wrong != "ok":
+                work.out.damaged(present.FILE, f"SQLite's own check says: {wrong}")
+            work.entries.update((leaf.index, leaf) for leaf in leaves(connection))
+    except DamagedError as error:
+        work.out.damaged(present.FILE, str(error))
+
+
+# -- the log -----------------------------------------------------------------------------------
+
+
+def _log(work: _Work, trusted: VerifierKey | None) -> None:
+    folder, out = work.folder / LOG, work.out
+    if not folder.is_dir():
+        if work.entries:
+            out.damaged(LOG, "is missing, though captures were made")
+        else:
+            out.lacks(Heading.AUTHENTICITY, "anything: this observatory keeps no captures")
+        return
+    entries = work.entries
+
+    def leaf_of(index: int) -> bytes | None:
+        entry = entries.get(index)
+        return None if entry is None else entry.hash
+
+    damages = list(check_log(folder, leaf_of))
+    for damage in damages:
+        one = damage.end == damage.start + 1
+        words = damage.words if one else f"{damage.words} (leaves {damage.start}-{damage.end - 1})"
+        out.damaged(f"{LOG}/{damage.file}", words, damage.start if one else None)
+    try:
+        log = Log.open(folder)
+    except DamagedError:
+        return  # among the damages already
+    if log.size > len(entries):
+        out.damaged(
+            present.FILE, f"knows {len(entries)} of the {log.size} leaves that the log has signed"
+        )
+    if not damages:
+        key = log.keys[-1].key
+        out.proves(
+            Heading.AUTHENTICITY,
+            f"the log '{log.origin}' holds {log.size} leaves under a root signed by {key}",
+        )
+        _compare_key(work, log, trusted)
+        _witnesses(work, log)
+    waiting = len(entries) - log.size
+    if waiting > 0:
+        out.lacks(Heading.PERSISTENCE, f"{waiting} captures wait for the next signed checkpoint")
+
+
+def _compare_key(work: _Work, log: Log, trusted: VerifierKey | None) -> None:
+    if trusted is None:
+        work.out.lacks(
+            Heading.IDENTITY,
+            "whose log this is: the key was read from this folder; give --key with what the"
+            " observatory publishes elsewhere",
+        )
+    elif trusted in [known.key for known in log.keys]:
+        work.out.proves(Heading.IDENTITY, "the log is signed by the key that was given")
+    else:
+        work.out.damaged(
+            f"{LOG}/vkeys", f"the log is not signed by the key that was given ({trusted})"
+        )
+
+
+def _witnesses(work: _Work, log: Log) -> None:
+    keys = [witness.key for witness in work.settings.log.witnesses]
+    try:
+        note = parse_note(bytes(log.note), "the checkpoint")
+        signed = [each for each in note.signed_by([log.keys[-1].key, *keys]) if each.key in keys]
+    except EvidenceError as error:
+        work.out.damaged(f"{LOG}/checkpoint", str(error))
+        return
+    for each in signed:
+        when = at((each.at_s or 0) * 1_000_000)
+        work.out.proves(
+            Heading.PERSISTENCE,
+            f"the witness '{each.key.name}' saw this checkpoint by {when:%Y-%m-%d %H:%M:%S} UTC",
+        )
+    if not signed:
+        work.out.lacks(
+            Heading.PERSISTENCE,
+            "that others were shown the same log: no witness has cosigned its newest checkpoint",
+        )
+
+
+def _statements(work: _Work) -> None:
+    folder = work.folder / LOG / STATEMENTS
+    files = {path.name: path for path in folder.glob("*")} if folder.is_dir() else {}
+    for index, entry in work.entries.items():
+        if entry.segment or entry.forgotten:
+            continue
+        name = f"{index:012d}.json"
+        path = files.pop(name, None)
+        place = f"{LOG}/{STATEMENTS}/{name}"
+        if path is None:
+            work.out.damaged(place, "the statement is missing", index)
+            continue
+        work.found.add(entry.index)
+        content = path.read_bytes()
+        try:
+            if sha256(content).digest() != entry.stored:
+                raise EvidenceError("it was changed")
+            salt, said = unpacked(content)
+            statement = Statement.from_bytes(said)
+            if leaf_hash(salt, said) != entry.hash or statement.index != index:
+                raise EvidenceError("it is not what the log committed to")
+        except EvidenceError as error:
+            work.out.damaged(place, str(error), index)
+            continue
+        work.forgotten.update(statement.details.get("leaves", []))
+    for name in files:
+        if not name.endswith(".new"):
+            work.out.damaged(f"{LOG}/{STATEMENTS}/{name}", "no leaf belongs to this file")
+
+
+# -- the captures ------------------------------------------------------------------------------
+
+
+def _captures(work: _Work) -> None:
+    folder = work.folder / CAPTURES
+    ends: dict[str, int] = {}
+    for entry in work.entries.values():
+        if entry.segment:
+            ends[entry.segment] = max(ends.get(entry.segment, 0), entry.offset + entry.length)
+    running = _is_written(work.folder)
+    for path in segments(folder) if folder.is_dir() else ():
+        end = ends.pop(path.name, 0)
+        _tail(work, path, end, running)
+        if path.name.endswith(SEALED) and work.identities is None:
+            with path.open("rb") as stream:
+                _sealed(work, stream, path.name, end)
+        else:
+            for read in read_segment(path, work.identities, end):
+                _capture(work, read, plain=path.name.endswith(PLAIN))
+    for name in ends:
+        work.out.damaged(f"{CAPTURES}/{name}", "the segment is missing")
+
+
+def _is_written(folder: Path) -> bool:
+    """Whether a writer has the folder open."""
+    try:
+        with (folder / LOCK).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _tail(work: _Work, path: Path, end: int, running: bool) -> None:
+    """What stands behind the last capture that counts: a tar's ending, or what a crash left."""
+    place = f"{CAPTURES}/{path.name}"
+    with path.open("rb") as stream:
+        stream.seek(0, 2)
+        size = stream.tell()
+        ending = ENDINGS[SEALED if path.name.endswith(SEALED) else PLAIN]
+        stream.seek(min(end, size))
+        rest = stream.read(len(ending) + 1)
+    if running or rest in (b"", ending):
+        return
+    if len(rest) == len(ending):
+        work.out.damaged(place, f"byte {end}: the end of the tar was changed")
+    else:
+        work.out.lacks(
+            Heading.AVAILABILITY,
+            f"{size - end} bytes at the end of {place}: a commit that never came; the next start"
+            " removes them",
+        )
+
+
+def _sealed(work: _Work, stream: BinaryIO, name: str, end: int) -> None:
+    """A sealed segment without a secret: each member is the bytes that were stored."""
+    place = f"{CAPTURES}/{name}"
+    for frame in tar.frames(stream, name, end):
+        if isinstance(frame, Torn):
+            work.out.damaged(place, f"byte {frame.offset}: {frame.what}", frame.index)
+            continue
+        entry = work.entries.get(frame.index)
+        if entry is None or entry.segment != name:
+            work.out.damaged(place, f"byte {frame.offset}: no leaf belongs to this", frame.index)
+            continue
+        work.found.add(entry.index)
+        work.sealed += 1
+        if frame.sha256 != entry.stored:
+            work.out.damaged(
+                place, f"byte {frame.offset}: not the bytes that were stored", frame.index
+            )
+
+
+def _capture(work: _Work, read: Read, *, plain: bool) -> None:
+    out, place = work.out, f"{CAPTURES}/{read.file}"
+    wrong = check_capture(read)
+    for damage in wrong:
+        out.damaged(place, f"byte {damage.offset}: {damage.what}", damage.index)
+    entry = None if read.index is None else work.entries.get(read.index)
+    if entry is None or entry.segment != read.file:
+        if not wrong:
+            out.damaged(place, f"byte {read.offset}: no leaf belongs to this capture", read.index)
+        return
+    work.found.add(entry.index)
+    if wrong:
+        return
+    work.opened += 1
+    if read.leaf != entry.hash:
+        out.damaged(place, "the capture is not what the log committed to", read.index)
+    elif read.sha256 != entry.stored:
+        out.damaged(place, "the stored bytes are not those that were written", read.index)
+    for record in read.records:
+        if record.type in ("response", "resource"):
+            work.held.add(_short(record.id))
+        elif record.type == "revisit":
+            target = record.header("WARC-Refers-To").strip("<>")
+            work.repeats.append((read.file, read.index or 0, target))
+
+
+def _short(identity: str) -> bytes:
+    return bytes.fromhex(identity.removeprefix("urn:uuid:").replace("-", ""))
+
+
+def _missing(work: _Work) -> None:
+    for index, entry in work.entries.items():
+        if entry.forgotten:
+            if index not in work.forgotten:
+                work.out.damaged(present.FILE, "forgotten, but no statement says so", index)
+        elif entry.segment and index not in work.found:
+            work.out.damaged(f"{CAPTURES}/{entry.segment}", "the capture is missing", index)
+    gone = 0
+    for name, index, target in work.repeats:
+        if _short(target) not in work.held:
+            if work.forgotten:
+                gone += 1
+            else:
+                words = f"its payload, {target}, is in no capture"
+                work.out.damaged(f"{CAPTURES}/{name}", words, index)
+    if gone:
+        work.out.lacks(
+            Heading.AVAILABILITY, f"{gone} records repeat a payload that was forgotten since"
+        )
+
+
+def _availability(work: _Work) -> None:
+    out = work.out
+    count = sum(1 for entry in work.entries.values() if entry.segment)
+    if work.opened:
+        out.proves(
+            Heading.AUTHENTICITY,
+            f"{work.opened} of {count} captures are the bytes that the log committed to",
+        )
+        out.proves(
+            Heading.RENDERABILITY,
+            f"{work.opened} captures are WARC 1.1 and can be replayed by other programs"
+            " (vanished export wacz)",
+        )
+        out.proves(
+            Heading.UNDERSTANDABILITY,
+            "each capture says what was read from it, from where and when by our clock",
+        )
+    if work.sealed:
+        out.proves(
+            Heading.PERSISTENCE,
+            f"{work.sealed} of {count} captures are the sealed bytes that were stored",
+        )
+        out.lacks(
+            Heading.RENDERABILITY,
+            f"what is in the {work.sealed} sealed captures: give --identity where the secret half"
+            " of a recipient is",
+        )
+    if count:
+        out.proves(Heading.AVAILABILITY, f"the bytes of {count} captures are looked for here")
+    if work.forgotten:
+        out.proves(
+            Heading.AVAILABILITY,
+            f"{len(work.forgotten)} leaves were forgotten on purpose; the log says when and why",
+        )
+
+
+# -- stamps and journal ------------------------------------------------------------------------
+
+
+def _stamps(work: _Work, now: Micros) -> None:
+    folder = work.folder / LOG / "stamps"
+    roots: dict[str, bytes] = {}
+    for authority in work.settings.stamps.authorities:
+        try:
+            roots[authority.name] = read_root(authority.root)
+        except VanishedError as error:
+            work.out.lacks(Heading.PERSISTENCE, str(error))
+    enter_stamps(work.out, folder, roots, now, f"{LOG}/stamps", _root_at(work))
+
+
+def _root_at(work: _Work) -> RootAt:
+    try:
+        log = Log.open(work.folder / LOG)
+    except VanishedError:
+        return lambda size: None
+    return lambda size: log.root_at(size) if size <= log.size else None
+
+
+def _journal(work: _Work) -> None:
+    try:
+        journal = Journal.open(work.folder / JOURNAL)
+        damages = journal.verify()
+    except VanishedError as error:
+        work.out.damaged(JOURNAL, str(error))
+        return
+    for damage in damages:
+        place = damage.path
+        if place.is_relative_to(work.folder):
+            place = place.relative_to(work.folder)
+        work.out.damaged(str(place), damage.what)
+    if not damages:
+        work.out.proves(
+            Heading.AVAILABILITY,
+            f"{len(journal.manifest.segments)} segments of the journal are as its manifest says",
+        )

@@ -1,0 +1,215 @@
+"""Verifying a WACZ or a receipt from anybody, offline: what it proves by itself.
+
+In: a file that may be hostile, and the log's key as the verifier knows it, if at all. Out: a
+`Verification`. Nothing is asked of anybody, and nothing of the file is run.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from vanished.archive.capture import captures, check_capture
+from vanished.archive.capture.reading import Read
+from vanished.archive.log import LogKey, Proven, VerifierKey, parse_receipt, verify_receipt
+from vanished.archive.log.note import WITNESS_KEY
+from vanished.archive.verify.findings import Heading, Verification, say_what_bytes_cannot
+from vanished.archive.verify.stamps import enter_stamps
+from vanished.archive.wacz import Wacz, open_wacz
+from vanished.errors import EvidenceError, UsageError
+from vanished.model import Micros, at
+
+KEYS: Final = 64 * 1024
+"""Bytes of the largest list of keys in a WACZ that is read."""
+_STAMP = re.compile(r"(\d{12})\.([A-Za-z0-9._-]+)")
+
+
+def verify_wacz(
+    path: Path,
+    *,
+    now: Micros,
+    trusted: VerifierKey | None = None,
+    roots: Mapping[str, bytes] | None = None,
+) -> Verification:
+    """What the WACZ at `path` proves. `roots` are PEM by name of the stamping authority.
+
+    Raises InputError for what is no WACZ, EvidenceError for one that cannot be read safely.
+    """
+    out = Verification(str(path))
+    with open_wacz(path) as wacz:
+        for problem in wacz.problems():
+            out.damaged(problem.place, problem.sentence)
+        keys = _keys(out, wacz, "vkeys")
+        if trusted is None:
+            out.lacks(
+                Heading.IDENTITY,
+                "whose log this is: its key was read from this file; give --key with what the"
+                " observatory publishes elsewhere",
+            )
+        elif trusted not in [key.key for key in keys]:
+            out.damaged("vkeys", f"the log's key in it is not the one that was given ({trusted})")
+        else:
+            out.proves(Heading.IDENTITY, "the log is signed by the key that was given")
+        witnesses = [key.key for key in _keys(out, wacz, "witnesses")]
+        _exhibits(out, wacz, keys, witnesses)
+        _stamps(out, wacz, roots or {}, now)
+    say_what_bytes_cannot(out)
+    return out
+
+
+def _keys(out: Verification, wacz: Wacz, name: str) -> list[LogKey]:
+    """The verifier keys of a list, each with the sizes of the checkpoints that it may sign."""
+    if name not in wacz.names:
+        if name == "vkeys":
+            out.lacks(Heading.AUTHENTICITY, "which log this is from: it holds no verifier keys")
+        return []
+    try:
+        return parse_keys(wacz.read(name, KEYS))
+    except (UsageError, EvidenceError) as error:
+        out.damaged(name, f"the keys in it cannot be read: {error}")
+        return []
+
+
+def parse_keys(raw: bytes) -> list[LogKey]:
+    """Verifier keys, one a line, each with the size from which it signs (0 if it says none).
+
+    Raises UsageError.
+    """
+    found: list[tuple[VerifierKey, int]] = []
+    for line in raw.decode("utf-8", "replace").splitlines():
+        text, _, since = line.partition(" ")
+        if text and not text.startswith("#"):
+            found.append((VerifierKey.parse(text), int(since) if since.isdecimal() else 0))
+    ends: list[int | None] = [
+        next((later for other, later in found[at_ + 1 :] if other.name == key.name), None)
+        for at_, (key, _) in enumerate(found)
+    ]
+    return [LogKey(key, since, end) for (key, since), end in zip(found, ends, strict=True)]
+
+
+def _exhibits(
+    out: Verification, wacz: Wacz, keys: Sequence[LogKey], witnesses: Sequence[VerifierKey]
+) -> None:
+    """Each capture against its manifest, its receipt and the log's signature."""
+    receipts: dict[int, bytes] = dict(wacz.receipts())
+    manifests: dict[int, bytes] = dict(wacz.manifests())
+    whole = proven = 0
+    sizes: set[int] = set()
+    seen: dict[str, int] = {}
+    for name, stream in wacz.warcs():
+        try:
+            for read in captures(stream, name):
+                wrong = check_capture(read)
+                for damage in wrong:
+                    out.damaged(name, f"byte {damage.offset}: {damage.what}", damage.index)
+                if wrong or read.manifest is None or read.index is None:
+                    continue
+                whole += 1
+                if manifests.pop(read.index, None) != read.manifest.to_bytes():
+                    out.damaged(f"manifests/{read.index}.json", "is not the capture's", read.index)
+                found = _receipt(out, receipts.pop(read.index, None), read, keys, witnesses)
+                if found is not None:
+                    proven += 1
+                    sizes.add(found.checkpoint.size)
+                    for signed in found.witnesses:
+                        seen[signed.key.name] = max(seen.get(signed.key.name, 0), signed.at_s or 0)
+        except EvidenceError as error:
+            out.damaged(name, str(error))
+    for index in [*receipts, *manifests]:
+        out.damaged(f"receipts/{index}", "belongs to no capture in this file", index)
+    if whole:
+        out.proves(Heading.AVAILABILITY, f"{whole} captures are here as their manifests say")
+        out.proves(Heading.RENDERABILITY, "they are WARC 1.1 in a WACZ, which others can replay")
+        out.proves(
+            Heading.UNDERSTANDABILITY,
+            "each capture says what was read from it, from where and when by our clock",
+        )
+    if proven:
+        key = keys[-1].key
+        out.proves(
+            Heading.AUTHENTICITY,
+            f"{proven} of {whole} captures are committed to by the log '{key.name}', signed at"
+            f" {max(sizes)} leaves by {key}",
+        )
+    if whole > proven:
+        out.lacks(
+            Heading.AUTHENTICITY, f"that {whole - proven} captures are in the log: no receipt"
+        )
+    for name, seconds in seen.items():
+        when = f"{at(seconds * 1_000_000):%Y-%m-%d %H:%M:%S}"
+        out.proves(
+            Heading.PERSISTENCE, f"the witness '{name}' saw a checkpoint of it by {when} UTC"
+        )
+
+
+def _receipt(
+    out: Verification,
+    raw: bytes | None,
+    read: Read,
+    keys: Sequence[LogKey],
+    witnesses: Sequence[VerifierKey],
+) -> Proven | None:
+    if raw is None or not keys:
+        return None
+    place = f"receipts/{read.index}.tlog-proof"
+    try:
+        receipt = parse_receipt(raw, place)
+        if receipt.index != read.index:
+            raise EvidenceError(f"it is of leaf {receipt.index}")
+        return verify_receipt(receipt, keys, read.leaf, witnesses=witnesses, what=place)
+    except EvidenceError as error:
+        out.damaged(place, str(error), read.index)
+        return None
+
+
+def _stamps(out: Verification, wacz: Wacz, roots: Mapping[str, bytes], now: Micros) -> None:
+    """The stamps, laid out again as their own verification wants them."""
+    with tempfile.TemporaryDirectory(prefix="vanished-stamps-") as name:
+        folder = Path(name)
+        for stamp, content in wacz.stamps():
+            parts = _STAMP.fullmatch(stamp)
+            if parts is None or parts[2] in (".", ".."):
+                out.damaged(f"stamps/{stamp}", "is no stamp that we know")
+                continue
+            (folder / parts[1]).mkdir(exist_ok=True)
+            (folder / parts[1] / parts[2]).write_bytes(content)
+        enter_stamps(out, folder, roots, now, "stamps", lambda size: None)
+
+
+def verify_receipt_file(
+    path: Path,
+    raw: bytes,
+    keys: Sequence[LogKey],
+    witnesses: Sequence[VerifierKey] = (),
+) -> Verification:
+    """What the receipt `raw` proves to who trusts `keys`; refused ones are damage."""
+    out = Verification(str(path))
+    try:
+        receipt = parse_receipt(raw, str(path))
+        cosigners = [key for key in witnesses if key.kind == WITNESS_KEY]
+        proven = verify_receipt(receipt, keys, witnesses=cosigners, what=str(path))
+    except EvidenceError as error:
+        out.damaged(str(path), str(error))
+        say_what_bytes_cannot(out)
+        return out
+    log = proven.checkpoint
+    out.proves(
+        Heading.AUTHENTICITY,
+        f"the log '{log.origin}', signed at {log.size} leaves by its key, holds at index"
+        f" {proven.index} the manifest with SHA-256 {proven.entry[32:].hex()}",
+    )
+    for signed in proven.witnesses:
+        when = f"{at((signed.at_s or 0) * 1_000_000):%Y-%m-%d %H:%M:%S}"
+        out.proves(
+            Heading.PERSISTENCE, f"the witness '{signed.key.name}' saw this log by {when} UTC"
+        )
+    if not proven.witnesses:
+        out.lacks(Heading.PERSISTENCE, "since when: no witness and no stamp is in a receipt")
+    out.lacks(
+        Heading.AVAILABILITY, "the bytes themselves: a receipt holds only the commitment to them"
+    )
+    say_what_bytes_cannot(out)
+    return out

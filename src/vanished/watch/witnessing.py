@@ -1,0 +1,82 @@
+"""`vanished witness`: serve a folder that cosigns other observatories' checkpoints.
+
+In: a folder, made if it is new, and verifier keys of logs to know from now on. Out: a server until
+Ctrl-C. What is checked and remembered is the business of `archive.log.witness`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from rich.console import Console
+
+from vanished.archive import keys
+from vanished.archive.durable import make_folder, refusals, write_atomically
+from vanished.archive.log import WITNESS_KEY, SignerKey, VerifierKey
+from vanished.archive.log.note import is_name
+from vanished.archive.log.witness import LOGS, serve_witness
+from vanished.errors import UsageError
+
+NAME = "name"
+"""File in the folder with the witness's name, which its signatures carry."""
+
+
+def run_witness(
+    folder: Path, *, name: str | None, know: Sequence[str], host: str, port: int, console: Console
+) -> None:
+    """Serve until Ctrl-C. Raises UsageError, ConfigError, LockedError, DamagedError."""
+    key = signer(folder, name)
+    learn(folder, know)
+
+    def ready(number: int) -> None:
+        console.print(f"Witness {key.name} at http://{host}:{number}", markup=False, soft_wrap=True)
+        console.print(f"Its key: {key.verifier}", markup=False, soft_wrap=True)
+
+    async def serve() -> None:
+        task = asyncio.ensure_future(serve_witness(folder, host, port, key, ready=ready))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(serve())
+
+
+def signer(folder: Path, name: str | None) -> SignerKey:
+    """The witness's key, from outside its folder; made with the folder, whose name is then given.
+
+    Raises UsageError where the name is missing, no name, or another than the folder has.
+    """
+    path = folder / NAME
+    with refusals(f"open the witness's folder {folder}"):
+        known = path.read_text("utf-8").strip() if path.is_file() else None
+        if known is None:
+            if name is None or not is_name(name):
+                raise UsageError(
+                    f"{folder} is no witness yet; give it a name with --name, such as"
+                    " witness.example.org: its signatures carry it."
+                )
+            make_folder(folder)
+            write_atomically(path, f"{name}\n".encode())
+        elif name not in (None, known):
+            raise UsageError(f"The witness in {folder} is called {known}, not {name}.")
+    called = known or name or ""
+    value = keys.load(keys.WITNESS, f"witness-{sha256(called.encode()).hexdigest()[:16]}", True)
+    return SignerKey(called, sha256(value.value).digest(), WITNESS_KEY)
+
+
+def learn(folder: Path, know: Sequence[str]) -> None:
+    """Add the verifier keys of logs to those that are witnessed. Raises UsageError."""
+    path = folder / LOGS
+    added = [str(VerifierKey.parse(text)) for text in know]
+    with refusals(f"write {path}"):
+        before = path.read_text("utf-8").splitlines() if path.is_file() else []
+        fresh = [line for line in added if line not in before]
+        if fresh or not path.is_file():
+            write_atomically(path, "".join(f"{line}\n" for line in [*before, *fresh]).encode())
