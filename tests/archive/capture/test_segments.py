@@ -144,14 +144,19 @@ def test_turning_sealing_on_finishes_the_open_segment(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_segment_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     writer = SegmentWriter.open(tmp_path, None)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match="the disk is full"):
+            writer.append([capture(7)])
+    assert contents(tmp_path) == {}
     place = stored(writer, [0])[0]
+    assert place.segment.endswith("-000000000000.warc.gz")
     before = contents(tmp_path)
     with monkeypatch.context() as patched:
-
-        def full(descriptor: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
         patched.setattr(os, "fsync", full)
         with pytest.raises(StorageError, match="the disk is full"):
             writer.append([capture(1)])
@@ -300,6 +305,20 @@ def test_what_is_forgotten_is_in_no_file_and_the_rest_is_untouched(
     stored(writer, [30])
     writer.close()
     assert len(read_all(tmp_path)) == 30 - len(numbers) + 1
+
+
+def test_an_ending_cut_short_is_no_damage(tmp_path: Path) -> None:
+    """The disk was full, or the machine died, while a sealed segment was finished."""
+    writer = SegmentWriter.open(tmp_path, None, FORMS[1])
+    places = stored(writer, range(3))
+    writer.close()
+    path = tmp_path / places[0].segment
+    whole = path.read_bytes()
+    for cut in (0, 100, 512, 700, 1023):
+        path.write_bytes(whole[: places[-1].end + cut])
+        assert [read.index for read in read_all(tmp_path)] == [0, 1, 2]
+        forget(tmp_path, places[:1], places[1:])
+        assert [read.index for read in read_all(tmp_path)] == [1, 2]
 
 
 @both_forms

@@ -39,7 +39,7 @@ def assert_survived(folder: Path, acknowledged: int, rotated: bool = True) -> in
     log = Log.open(folder, NEW if rotated and size == FINAL else key())
     for earlier in (one for one in sizes() if one <= size):
         assert log.root_at(earlier) == root_of([leaf(at) for at in range(earlier)])
-    assert not list(folder.glob(f"*{TEMPORARY}"))
+    assert not list(folder.rglob(f"*{TEMPORARY}"))
     for path in (folder / "tile/0").rglob("*"):
         if path.is_file() and path.parent.suffix != ".p":
             assert int(path.name) < size // 256, f"{path} lies beyond {size} leaves"

@@ -153,8 +153,8 @@ def test_a_wrong_entry_is_told_from_a_wrong_tile(log: Log) -> None:
     for wrong in (1234, SIZE - 1):
         given = [*LEAVES[:wrong], leaf(wrong + 1), *LEAVES[wrong + 1 :]]
         found = list(check_log(log.folder, given.__getitem__))
-        assert [(damage.start, damage.end) for damage in found] == [(wrong, wrong + 1)]
-        assert "the log is right" in found[0].words
+        assert [(one.file, one.start, one.end) for one in found] == [("", wrong, wrong + 1)]
+        assert str(found[0]).startswith(f"leaf {wrong}: the entry is not the one")
 
 
 def test_entries_that_are_forgotten_leave_the_rest_checkable(log: Log) -> None:

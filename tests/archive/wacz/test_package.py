@@ -52,16 +52,19 @@ def test_what_is_in_the_file_proves_each_capture_by_itself(whole: made.Packed) -
     """Somebody who has only the file and the log's key must be able to check every capture."""
     checked = 0
     with open_wacz(whole.path) as opened:
-        receipts, manifests = dict(opened.receipts()), dict(opened.manifests())
+        assert opened.receipt(99) is opened.manifest(99) is None
         for name, stream in opened.warcs():
             for read in captures(stream, name):
                 assert check_capture(read) == []
                 assert read.index is not None
-                proven = verify_receipt(
-                    parse_receipt(receipts[read.index]), made.trusted(whole.log), read.leaf
+                receipt, manifest = opened.receipt(read.index), opened.manifest(read.index)
+                assert receipt is not None
+                assert manifest is not None
+                trusted = made.trusted(whole.log)
+                assert (
+                    verify_receipt(parse_receipt(receipt), trusted, read.leaf).index == read.index
                 )
-                assert proven.index == read.index
-                assert Manifest.from_bytes(manifests[read.index]) == read.manifest
+                assert Manifest.from_bytes(manifest) == read.manifest
                 checked += 1
     assert checked == whole.written.captures == 12
 
@@ -174,6 +177,22 @@ def test_the_same_captures_and_time_give_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
     assert (tmp_path / "x").read_bytes() != (tmp_path / "z").read_bytes()
     assert hashlib.sha256(one.path.read_bytes()).digest() == first
+
+
+def test_receipts_do_not_pile_up_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A WARC is closed after so many captures, too, and their receipts follow it at once."""
+    monkeypatch.setattr(package, "PART_CAPTURES", 3)
+    ours = made.packed(tmp_path, 8, part_bytes=package.PART_BYTES)
+    assert ours.written.warcs == 3
+    with zipfile.ZipFile(ours.path) as archive:
+        names = archive.namelist()
+    order = [names.index(each) for each in ("manifests/2.json", "archive/data-00001.warc.gz")]
+    assert order == sorted(order)
+    with open_wacz(ours.path) as opened:
+        assert list(opened.problems()) == []
+        assert sum(len(list(captures(stream, name))) for name, stream in opened.warcs()) == 8
 
 
 @pytest.mark.parametrize(

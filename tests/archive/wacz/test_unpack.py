@@ -421,8 +421,8 @@ def dense_list(members: int, width: int = 7) -> bytes:
 
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "bomb": (lambda: bomb("stamps/bomb", 1_500), "decompression bomb"),
-    "lying bomb": (lambda: bomb("stamps/bomb", 1_500, 1 << 20), "more than the bytes it announces"),
+    "bomb": (lambda: bomb("stamps/bomb", 400), "decompression bomb"),
+    "lying bomb": (lambda: bomb("stamps/bomb", 400, 1 << 20), "more than the bytes it announces"),
     "lying warc": (lambda: bomb("archive/b.warc.gz", 300, 9), "more than the bytes it announces"),
     "crowd": (lambda: crowd(1_000_000), f"1000000 members, more than the {MEMBERS}"),
     "just too many": (lambda: crowd(MEMBERS + 1), f"more than the {MEMBERS}"),

@@ -104,17 +104,17 @@ def read_segment(
     """
     with refusals(f"read the segment {path}"), path.open("rb") as stream:
         if path.name.endswith(SEALED):
-            if identities is None:
-                raise UsageError(
-                    f"{path} is sealed; give the secret half of a key that it is sealed to"
-                )
-            yield from _sealed(stream, path.name, identities, end)
+            yield from _sealed(stream, path.name, _given(identities, path), end)
         else:
             yield from captures(stream, path.name, end)
 
 
 def read_at(folder: Path, place: Place, identities: Identities | None = None) -> Read:
-    """The capture at a place. Raises EvidenceError if its bytes are not those that were stored."""
+    """The capture at a place.
+
+    Raises EvidenceError if its bytes are not those that were stored there, UsageError for a sealed
+    one without `identities`, StorageError if it cannot be read.
+    """
     path = folder / place.segment
     with refusals(f"read the segment {path}"), path.open("rb") as stream:
         stream.seek(place.offset)
@@ -125,10 +125,16 @@ def read_at(folder: Path, place: Place, identities: Identities | None = None) ->
             f"restore the segment from a backup"
         )
     if place.segment.endswith(SEALED):
-        found = _sealed(BytesIO(kept), path.name, identities or Identities(()), None)
+        found = _sealed(BytesIO(kept), path.name, _given(identities, path), None)
     else:
         found = captures(BytesIO(kept), path.name)
     return replace(next(found), offset=place.offset)
+
+
+def _given(identities: Identities | None, path: Path) -> Identities:
+    if identities is None:
+        raise UsageError(f"{path} is sealed; give the secret half of a key that it is sealed to")
+    return identities
 
 
 def check_capture(read: Read) -> list[Damage]:

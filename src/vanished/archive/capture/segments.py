@@ -157,20 +157,28 @@ class SegmentWriter:
                 return self._file
             self._finish()
         name = f"{at(first.captured_at):%Y%m%dT%H%M%SZ}-{first.index:012d}{self._suffix}"
-        # Left behind by a batch that failed, or was never acknowledged: it does not count.
-        self._file = (self.folder / name).open("w+b", buffering=0)
-        sync_folder(self.folder)
-        self._name, self._since, self._end = name, first.captured_at, 0
-        return self._file
+        # A file of that name was left by a batch that nobody acknowledged: it does not count.
+        file = (self.folder / name).open("w+b", buffering=0)
+        self._file, self._name, self._since, self._end = file, name, first.captured_at, 0
+        try:
+            sync_folder(self.folder)
+        except BaseException:
+            self._retreat(file)
+            raise
+        return file
 
     def _retreat(self, file: BinaryIO) -> None:
         """Back to the end of the last whole batch; if even that fails, reopening does it."""
         try:
-            file.truncate(self._end)
-            file.seek(self._end)
+            if self._end:
+                file.truncate(self._end)
+                file.seek(self._end)
+                return
+            (self.folder / self._name).unlink()  # the next batch may begin with another capture
         except OSError:
-            self._file = None
-            file.close()
+            pass
+        self._file = None
+        file.close()
 
     def _finish(self) -> None:
         if self._file is None:
@@ -227,8 +235,9 @@ def _rewrite(path: Path, gone: set[Place], kept: list[Place]) -> Iterator[tuple[
     old = max(place.end for place in (*gone, *kept))
     new = sum(place.length for place in kept)
     size = path.stat().st_size if path.exists() else 0
-    if size not in (new, new + len(ending)) if kept else size:
-        if size not in (old, old + len(ending)):
+    done = new <= size <= new + len(ending) if kept else not size
+    if not done:
+        if not old <= size <= old + len(ending):  # an ending may be missing or cut short
             raise DamagedError(
                 f"the segment {path} has {size} bytes, its captures end at {old}; "
                 f"restore it from a backup before forgetting anything in it"

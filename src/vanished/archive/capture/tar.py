@@ -57,7 +57,7 @@ def frames(stream: BinaryIO, file: str, end: int | None = None) -> Iterator[Fram
     while (end is None or offset < end) and (header := stream.read(BLOCK)):
         size = _size(header)
         if size is None:
-            if header == bytes(BLOCK) and not lost:
+            if not any(header) and not lost:
                 yield from _ending(stream, file, offset)
                 return
             lost = lost or (offset, _index(header))

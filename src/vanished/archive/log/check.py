@@ -26,19 +26,22 @@ _TRIALS: Final = 512  # combinations that are tried where tiles contradict each 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A file of the log that is not what it was; the leaves concerned are start <= i < end."""
+    """A file of the log that is not what it was; the leaves concerned are start <= i < end.
 
-    file: str  # relative to the log's folder
+    Without a file, the log is right and the caller's entry at `start` is not what it committed to.
+    """
+
+    file: str  # relative to the log's folder; empty for an entry
     start: int
     end: int
     words: str
 
     def __str__(self) -> str:
-        where = f"leaf {self.start}" if self.end == self.start + 1 else "leaves "
-        if self.end != self.start + 1:
-            where += f"{self.start} to {self.end - 1}"
-        place = f" ({where})" if self.end > self.start else ""
-        return f"{self.file}{place}: {self.words}"
+        last = self.end - 1
+        place = f"leaves {self.start} to {last}" if last > self.start else f"leaf {self.start}"
+        where = [self.file] if self.file else []
+        where += [place] if self.end > self.start else []
+        return f"{', '.join(where)}: {self.words}"
 
 
 @dataclass(slots=True)
@@ -72,8 +75,8 @@ def check_tiles(
         index = damage.start // WIDTH
         kept = leaves.stored[index] == right[index] if index < len(right) else False
         if kept or (index == len(right) and leaves.edges[-1] == rows[0]):
-            words = "the log is right, the entry that was given is another"
-            yield Damage(damage.file, damage.start, damage.end, words)
+            words = "the entry is not the one that the log committed to; the log itself is right"
+            yield Damage("", damage.start, damage.end, words)
         else:
             yield damage
     known = {damage.start // WIDTH for damage in leaves.wrong}

@@ -141,7 +141,7 @@ class Log:
                 )
             heal(folder, edge)
             cut_back(folder, size)
-            for path in folder.glob(f"*{TEMPORARY}"):
+            for path in (*folder.glob(f"*{TEMPORARY}"), *folder.glob(f"{ROTATIONS}/*{TEMPORARY}")):
                 path.unlink(missing_ok=True)
         self._writing = (key, edge)
 
@@ -352,10 +352,10 @@ def check_log(
         except DamagedError as error:
             yield Damage(name, 0, 0, str(error))
             continue
-        # Damaged tiles would accuse it wrongly. One beyond the log was never published.
-        if sound and then.size <= published.size:
-            if merkle.root_at(reader, then.size) != then.root:
-                yield Damage(name, 0, then.size, "the log does not continue this checkpoint")
+        if not sound or then.size > published.size:
+            continue  # damaged tiles would accuse it wrongly; one beyond was never published
+        if merkle.root_at(reader, then.size) != then.root:
+            yield Damage(name, 0, then.size, "the log does not continue this checkpoint")
 
 
 def _check_signatures(

@@ -23,7 +23,7 @@ from typing import Final
 
 from aiohttp import web
 
-from vanished.archive.durable import make_folder, refusals, write_atomically
+from vanished.archive.durable import TEMPORARY, make_folder, refusals, write_atomically
 from vanished.archive.log.checkpoint import (
     Checkpoint,
     parse_checkpoint,
@@ -205,6 +205,8 @@ def open_witness(
             raise LockedError(
                 f"another process serves the witness in {folder}; stop it first"
             ) from None
+        for unfinished in (folder / "seen").glob(f"*{TEMPORARY}"):
+            unfinished.unlink(missing_ok=True)
         witness = Witness(folder, key, logs, clock or SystemClock())
         for origin in logs:
             witness.latest(origin)

@@ -354,11 +354,14 @@ def _availability(work: _Work) -> None:
             " of a recipient is",
         )
     if count:
-        out.proves(Heading.AVAILABILITY, f"the bytes of {count} captures are looked for here")
+        here = sum(
+            1 for entry in work.entries.values() if entry.segment and entry.index in work.found
+        )
+        out.proves(Heading.AVAILABILITY, f"the bytes of {here} of {count} captures are here")
     if work.forgotten:
         out.proves(
             Heading.AVAILABILITY,
-            f"{len(work.forgotten)} leaves were forgotten on purpose; the log says when and why",
+            f"{len(work.forgotten)} captures were forgotten on purpose; the log says when and why",
         )
 
 

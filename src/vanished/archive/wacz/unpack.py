@@ -33,7 +33,7 @@ from vanished.archive.wacz.zipform import (
 from vanished.errors import EvidenceError, InputError
 
 READ_BYTES: Final = 16 << 20
-RECEIPT_BYTES: Final = 64 << 10
+RECEIPT_BYTES: Final = 96 << 10
 MANIFEST_BYTES: Final = 4 << 20
 STAMP_BYTES: Final = 1 << 20
 
@@ -115,6 +115,15 @@ class Wacz:
         """Index and bytes of each public manifest, by index."""
         return self._numbered(_MANIFEST, MANIFEST_BYTES)
 
+    def receipt(self, index: int) -> bytes | None:
+        """The receipt of one capture, if it is there: for walking a file that is not to be trusted,
+        all of whose receipts together may be large."""
+        return self._one(f"receipts/{index}.tlog-proof", RECEIPT_BYTES)
+
+    def manifest(self, index: int) -> bytes | None:
+        """The public manifest of one capture, if it is there."""
+        return self._one(f"manifests/{index}.json", MANIFEST_BYTES)
+
     def stamps(self) -> Iterator[tuple[str, bytes]]:
         """Name (within stamps/) and content of each stamp of a checkpoint."""
         for name in self.names:
@@ -122,7 +131,7 @@ class Wacz:
                 yield name.removeprefix("stamps/"), self.read(name, STAMP_BYTES)
 
     def problems(self) -> Iterator[Problem]:
-        """Everything that is not as the file itself lists it, by place; reads all of it once.
+        """Everything that is not as the file itself lists it, by place; reads all that is listed.
 
         None means: these are the bytes that were packed. It does not mean that they are genuine;
         whoever changes a file can list it anew. That is what receipts and stamps are for.
@@ -199,6 +208,9 @@ class Wacz:
         if member is None:
             raise EvidenceError(f"{self.path}: it has no member '{name}'")
         return member
+
+    def _one(self, name: str, cap: int) -> bytes | None:
+        return self.read(name, cap) if name in self._members else None
 
     def _numbered(self, pattern: re.Pattern[str], cap: int) -> Iterator[tuple[int, bytes]]:
         found = [(int(match[1]), match[0]) for match in map(pattern.fullmatch, self.names) if match]
