@@ -1,8 +1,9 @@
 """Our watch, in a process of its own, for the benchmark.
 
-`python -m bench.ours URL PAGES SECONDS POSTS` watches so many posts over so many pages (`{n}` in
-the URL), all of them always due, with the same parts as `vanished watch`. Prints JSON: looks a
-second, failed looks, whether all were acknowledged, resident memory in bytes.
+`python -m bench.ours URL PAGES SECONDS POSTS [PROOF]` watches so many posts over so many pages
+(`{n}` in the URL), all of them always due, with the same parts as `vanished watch`. PROOF is
+`sealed` (as `vanished init` makes it), `plain` or `off`. Prints JSON: looks a second, failed looks,
+whether all were acknowledged, captures kept, resident memory in bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vanished.archive.capture import new_identity
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import Entry, PostRow, Track
 from vanished.archive.settings import HostSettings, NetSettings, WatchSettings
@@ -28,9 +30,11 @@ from vanished.watch.ledger import Progress
 from vanished.watch.live import build_watch, open_door
 
 
-def stocked(folder: Path, urls: Sequence[str], due: Micros) -> Observatory:
+def stocked(folder: Path, urls: Sequence[str], due: Micros, proof: str) -> Observatory:
     """An observatory that watches these pages as posts of one account."""
-    observatory = Observatory.create(folder)
+    observatory = Observatory.create(folder, [new_identity()[0]] if proof == "sealed" else ())
+    if proof == "off":
+        observatory.close_proof()
     clock = SystemClock()
     url = urls[0]
     account = Account(observatory.naming("page", url), "page", url, "", url)
@@ -70,15 +74,16 @@ def resident() -> int:
     return pages * resource.getpagesize()
 
 
-def look(url: str, pages: int, seconds: float, posts: int) -> dict[str, object]:
+def look(url: str, pages: int, seconds: float, posts: int, proof: str) -> dict[str, object]:
     """Watch `posts` posts over `pages` pages, all due, for so long."""
     with tempfile.TemporaryDirectory() as folder:
         urls = [url.format(n=n % pages) + f"?{n}" for n in range(posts)]
-        with stocked(Path(folder) / "observatory", urls, due=0) as observatory:
+        with stocked(Path(folder) / "observatory", urls, due=0, proof=proof) as observatory:
             progress, took_s = asyncio.run(watched(observatory, seconds))
             return {
                 "per_s": progress.looks / took_s,
                 "failed": progress.failed,
+                "captures": observatory.proof.log.next_index if observatory.proof else 0,
                 "kept": observatory.acknowledged_looks() == progress.looks,
                 "bytes": resident(),
                 "posts": posts,
@@ -87,5 +92,6 @@ def look(url: str, pages: int, seconds: float, posts: int) -> dict[str, object]:
 
 if __name__ == "__main__":
     os.environ["VANISHED_KEY"] = "ab" * 32
-    url, pages, seconds, posts = sys.argv[1:]
-    print(json.dumps(look(url, int(pages), float(seconds), int(posts))))
+    url, pages, seconds, posts = sys.argv[1:5]
+    proof = sys.argv[5] if len(sys.argv) > 5 else "sealed"
+    print(json.dumps(look(url, int(pages), float(seconds), int(posts), proof)))

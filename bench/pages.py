@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import html
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -51,7 +52,7 @@ http {{
   charset utf-8;
   sendfile on;
   tcp_nopush on;
-  open_file_cache max=10000;
+  {cache}
   keepalive_requests 10000000;
   server {{ listen 127.0.0.1:{port} backlog=1024; root {root}/site; }}
 }}
@@ -88,6 +89,15 @@ class Site:
     url: str
     pages: int
     log: Path
+    root: Path  # the folder of the pages
+
+    def edit(self, n: int, mark: str) -> None:
+        """Put a sentence into page `n`, whole at once, so that its wording is another."""
+        path = self.root / f"{n % self.pages}.html"
+        text = re.sub(r'(?:<p class="new">[^<]*</p>)?</article>', "</article>", path.read_text())
+        new = path.with_suffix(".new")
+        new.write_text(text.replace("</article>", f'<p class="new">{mark}</p></article>'))
+        new.replace(path)
 
     def mark(self) -> int:
         """A place in the log, for `fetched`."""
@@ -108,8 +118,10 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(pages: int) -> Iterator[Site]:
+def site(pages: int, *, still: bool = True) -> Iterator[Site]:
     """So many pages of about 10 KB each, no two alike; nginx is ended by its process id.
+
+    Pages that are not to stand `still` are read anew by nginx for every answer.
 
     Raises BenchError without nginx, if it cannot be installed.
     """
@@ -122,9 +134,10 @@ def site(pages: int) -> Iterator[Site]:
         rng = np.random.default_rng(SEED)
         for n in range(pages):
             (folder / "site" / f"{n}.html").write_text(page(rng, n), encoding="utf-8")
-        process, port = _start(program, folder)
+        process, port = _start(program, folder, still)
         try:
-            yield Site(f"http://127.0.0.1:{port}/{{n}}.html", pages, folder / "access.log")
+            url = f"http://127.0.0.1:{port}/{{n}}.html"
+            yield Site(url, pages, folder / "access.log", folder / "site")
         finally:
             end(process)
 
@@ -164,14 +177,15 @@ def _nginx() -> str | None:
     return shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + system)
 
 
-def _start(program: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(program: str, folder: Path, still: bool) -> tuple[subprocess.Popen[bytes], int]:
     config = folder / "nginx.conf"
     # Only root may name a user; the folder is readable for nobody in particular.
     user = "user nobody nogroup;" if os.geteuid() == 0 else ""
+    cache = "open_file_cache max=10000;" if still else "open_file_cache off;"
     for _ in range(TRIES):
         port = free_port()
         config.write_text(
-            CONFIG.format(root=folder, port=port, user=user, flush_ms=FLUSH_S * 1000),
+            CONFIG.format(root=folder, port=port, user=user, cache=cache, flush_ms=FLUSH_S * 1000),
             encoding="ascii",
         )
         process = subprocess.Popen(
