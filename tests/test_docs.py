@@ -8,14 +8,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer import Typer
 
 from vanished.cli import app
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = {
-    command.name or (command.callback.__name__ if command.callback else "")
-    for command in app.registered_commands
-}
+
+
+def names(typer_app: Typer) -> set[str]:
+    """The commands of an app, those of its groups with the group's name before them."""
+    found = {
+        command.name or (command.callback.__name__ if command.callback else "")
+        for command in typer_app.registered_commands
+    }
+    for group in typer_app.registered_groups:
+        assert group.typer_instance is not None
+        found |= {f"{group.name} {name}" for name in names(group.typer_instance)}
+    return found
+
+
+COMMANDS = names(app)
 
 
 def test_the_command_reference_is_what_the_command_line_says() -> None:
@@ -33,15 +45,19 @@ def test_the_command_reference_is_what_the_command_line_says() -> None:
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_each_command_has_an_example_and_json(name: str) -> None:
     text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
-    section = text.split(f"## `vanished {name}`")[1].split("\n## ")[0]
+    section = text.split(f" `vanished {name}`\n")[1]
+    section = re.split(r"\n##+ `vanished", section)[0]
     assert f"Example: vanished {name}" in section
     assert "--json" in section
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    used = set(re.findall(r"^vanished ([a-z]+)", text, flags=re.MULTILINE))
-    assert used >= {"init", "add", "import", "watch", "report", "doctor"}
+    used = {
+        f"{first} {second}" if f"{first} {second}" in COMMANDS else first
+        for first, second in re.findall(r"^vanished ([a-z]+) ?([a-z]*)", text, flags=re.MULTILINE)
+    }
+    assert used >= {"init", "add", "import", "watch", "report", "verify", "doctor"}
     assert used <= COMMANDS
     targets = set(re.findall(r"make ([a-z]+)", text))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ from vanished.archive.pseudonyms import (
     Secret,
     check_secret,
     fingerprint,
+    for_release,
     key_path,
     load_secret,
     pseudonym,
@@ -180,3 +181,16 @@ def test_the_secret_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
         assert trace not in shown
     with pytest.raises(TypeError, match="not handed to other processes"):
         pickle.dumps(secret)
+
+
+def test_two_releases_cannot_be_joined_and_each_can_be_made_again() -> None:
+    secret = Secret(VALUE, "here")
+    keys = [secret("weibo", str(n)) for n in range(50)]
+    spring, autumn = (for_release(secret, name) for name in ("2026-spring", "2026-autumn"))
+    first = [spring(key) for key in keys]
+    assert first == [for_release(secret, "2026-spring")(key) for key in keys]
+    assert len(set(first)) == len(keys)
+    assert not set(first) & set(keys)
+    assert not set(first) & {autumn(key) for key in keys}
+    other = Secret(VALUE[::-1], "there")
+    assert not set(first) & {for_release(other, "2026-spring")(key) for key in keys}

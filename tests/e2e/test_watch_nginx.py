@@ -15,6 +15,7 @@ import pytest
 from tests.e2e import Span, Watched, assert_holds, create, watching
 from tests.servers.nginx import Site, nginx
 from tests.sources.pages import STORY, article, small, wechat_notice
+from vanished.archive.verify import verify
 from vanished.clock import Clock, SystemClock
 from vanished.lab.clock import ScaledClock
 from vanished.model import Cause, State, Verdict
@@ -195,5 +196,7 @@ def _assert_report(folder: Path, keys: dict[str, str], weak: State, failed: int)
         keys[name] for name, causes in lost.items() if Cause.AUTHOR in causes
     }
     assert report.accounts_lost == []
+    proof = verify(folder)
+    assert proof.sound, proof.text()
     assert report.coverage["failed_looks"] == failed >= 3
     assert report.coverage["faults"] == {"server": failed}

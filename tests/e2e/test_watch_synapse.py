@@ -6,6 +6,7 @@ ordinary user, may see. All texts are made up here.
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 from tests.e2e import Span, Watched, assert_holds, create, watching
 from tests.servers.synapse import Synapse, User, synapse
+from vanished.archive.capture import segments
+from vanished.archive.verify import verify
 from vanished.clock import SystemClock
 from vanished.model import Cause, State
 from vanished.publish.report import make_report
@@ -126,6 +129,11 @@ async def test_a_room_is_watched_from_its_first_message_to_its_shutdown(
     withheld = {loss.post for loss in report.losses if loss.title is None}
     assert withheld == {k for k, causes in expected.items() if Cause.AUTHOR in causes}
     assert examine(folder) == []
+    proof = verify(folder)
+    assert proof.sound, proof.text()
+    kept = b"".join(gzip.decompress(path.read_bytes()) for path in segments(folder / "captures"))
+    assert kept.count(b"Authorization: [withheld]") >= len(keys)
+    assert room.people["observer"].token.encode() not in kept
 
 
 async def _first_phase(

@@ -15,12 +15,16 @@ import base64
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from vanished.archive import keys
+from vanished.archive.keys import SECRET_BYTES
 from vanished.errors import ObservatoryError
 
 VARIABLE: Final = keys.PSEUDONYMS.variable
@@ -41,6 +45,23 @@ def pseudonym(secret: bytes, platform: str, native_id: str) -> str:
     message = f"{platform}\0{native_id}".encode("utf-8", "surrogatepass")
     digest = hmac.digest(secret, message, "sha256")
     return base64.b32encode(digest[:KEY_BYTES]).decode("ascii").lower()
+
+
+def for_release(secret: Secret, release: str) -> Callable[[str], str]:
+    """Pseudonyms of one published release: a function of the observatory's own keys.
+
+    Each release has a secret of its own, HKDF-SHA-256 (RFC 5869) of the observatory's with the
+    release's name, so that nobody can tell which subjects two releases share, nor lead one back
+    to a receipt. The same name gives the same pseudonyms again.
+    """
+    info = b"vanished release\0" + release.encode()
+    derived = HKDF(algorithm=SHA256(), length=SECRET_BYTES, salt=None, info=info)
+    own = derived.derive(secret.value)
+
+    def name(key: str) -> str:
+        return pseudonym(own, "release", key)
+
+    return name
 
 
 def fingerprint(secret: Secret) -> str:
