@@ -43,6 +43,7 @@ class Erased:
     captures: int
     shared: int  # captures that went though they showed others as well
     leaf: int | None  # None: this observatory keeps no log
+    traces: bool = False  # a reader holds old pages of the present; they go when it has ended
 
     def facts(self) -> dict[str, object]:
         return {
@@ -52,6 +53,7 @@ class Erased:
             "captures": self.captures,
             "shared_captures": self.shared,
             "leaf": self.leaf,
+            "traces": self.traces,
         }
 
     def text(self) -> str:
@@ -63,6 +65,11 @@ class Erased:
             lines.append(f"{self.shared} of these captures were lists that showed others as well.")
         if self.leaf is not None:
             lines.append(f"Leaf {self.leaf} of the log says that and why, not what.")
+        if self.traces:
+            lines.append(
+                "Somebody is reading this observatory, so traces are left in present.sqlite until"
+                " it is next opened for writing; run vanished log stamp when the reader has ended."
+            )
         lines.append("Copies elsewhere (backups, exports, readable copies) are yours to delete.")
         return "\n".join(lines)
 
@@ -95,7 +102,10 @@ def erase(observatory: Observatory, keys: Collection[str], why: str, now: Micros
             _set(connection, _intent(doomed, going))
     forgotten = finish(observatory)
     assert forgotten is not None
-    return Erased(forgotten.posts, forgotten.accounts, forgotten.rows, len(going), shared, leaf)
+    traces = not present.scrub(engine)
+    return Erased(
+        forgotten.posts, forgotten.accounts, forgotten.rows, len(going), shared, leaf, traces
+    )
 
 
 def finish(observatory: Observatory) -> forgetting.Forgotten | None:

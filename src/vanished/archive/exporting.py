@@ -73,6 +73,7 @@ class Exported:
             "file": str(self.written.path),
             "bytes": self.written.size,
             "captures": self.written.captures,
+            "unresolved": self.written.unresolved,
             "withheld": self.chosen.withheld,
             "not_signed_yet": self.chosen.unsigned,
         }
@@ -82,6 +83,11 @@ class Exported:
             f"Wrote {self.written.captures} captures with their receipts to {self.written.path}"
             f" ({self.written.size:,} bytes)."
         ]
+        if self.written.unresolved:
+            lines.append(
+                f"{self.written.unresolved} records repeat one that is not in this file: proven,"
+                " but not to be replayed from it alone."
+            )
         if self.chosen.withheld:
             lines.append(
                 f"{self.chosen.withheld} captures were withheld: their authors may have taken the"

@@ -164,8 +164,8 @@ class Observatory:
         self.looks = int(self._meta["looks"])
         if self._write:
             self._drop_moved()
+            erasing.finish(self)  # before the captures are opened: they may be half rewritten
             self.open_proof()
-            erasing.finish(self)
 
     @staticmethod
     def _largest(connection: sa.Connection, column: sa.Column[Any]) -> int:

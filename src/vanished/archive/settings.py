@@ -247,8 +247,8 @@ def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
             "net", "allow_networks", 'allow_networks must list networks such as "127.0.0.0/8".'
         ) from None
     vantage = given.get("vantage", base.vantage)
-    if not isinstance(vantage, str) or not vantage:
-        raise reader.fail("net", "vantage", "vantage must be a name for where you look from.")
+    if not isinstance(vantage, str) or not vantage.isprintable() or not 0 < len(vantage) <= 100:
+        raise reader.fail("net", "vantage", "vantage must be a short name for where you look from.")
     redirects = reader.number("net", given, "max_redirects", 0)
     return NetSettings(
         timeout_s=reader.number("net", given, "timeout_s", 0.1) or base.timeout_s,

@@ -91,7 +91,10 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     known = 0
     causes: Counter[str] = Counter()
     conflicts = 0
+    forgotten = observatory.is_forgotten([p.key for p in record.posts if p.key not in known_rows])
     for post in record.posts:
+        if post.key in forgotten:  # and stays so
+            continue
         row = known_rows.get(post.key) or _new_post(observatory, accounts, post, entry)
         case = observatory.case(post.key) if row.track.has_case else []
         before = held.get(post.key, ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,8 @@ def test_our_canonical_form_is_rfc_8785(value: dict[str, Any]) -> None:
 
 def test_a_manifest_comes_back_as_it_went() -> None:
     assert Manifest.from_bytes(GOOD.to_bytes()) == GOOD
+    elsewhere = replace(GOOD, vantage="机房 2")
+    assert Manifest.from_bytes(elsewhere.to_bytes()) == elsewhere
     made = capture(3).manifest
     assert Manifest.from_bytes(made.to_bytes()) == made
     assert made.to_bytes() == rfc8785.dumps(json.loads(made.to_bytes()))
@@ -105,7 +108,8 @@ def spoiled() -> list[bytes]:
         written.replace(b'"response"', b'"reply"'),
         written.replace(HEX.encode(), HEX.upper().encode()),
         written.replace(b"urn:uuid:", b"urn:oid:"),
-        written.replace(b'"here"', b'"he re"'),
+        written.replace(b'"here"', b'""'),
+        written.replace(b'"here"', b'"he\\nre"'),
         written.replace(b'"here"', b"null"),
         written.replace(b'"vantage":"here"', b'"vantage":"here","words":"x"'),
         written.replace(b'"seen_at":5,', b""),

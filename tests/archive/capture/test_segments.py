@@ -166,6 +166,30 @@ def test_a_full_disk_leaves_the_segment_as_it_was(
     assert [read.index for read in read_all(tmp_path)] == [0, 1]
 
 
+def test_a_disk_that_takes_only_a_part_loses_nothing(tmp_path: Path) -> None:
+    """A write may be short without an error; half a capture must not count as one."""
+    program = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.archive.capture.made import capture, stored\n"
+        "from vanished.archive.capture import SegmentWriter\n"
+        "from vanished.errors import StorageError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "writer = SegmentWriter.open(Path(sys.argv[1]), None)\n"
+        "end = stored(writer, [0])[0].end\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (end + 1000, end + 1000))\n"
+        "try: writer.append([capture(1)])\n"
+        "except StorageError as error: print(error)\n"
+        "writer.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.startswith("could not add to the captures"), done.stderr
+    assert [read.index for read in read_all(tmp_path)] == [0]
+
+
 # -- crashes ---------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ TYPES: Final = frozenset({"response", "request", "revisit", "resource", "metadat
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _WORD = re.compile(r"[a-z][a-z_-]{0,63}")
 _BIGGEST: Final = 2**53 - 1  # RFC 8785 numbers are doubles
 
@@ -184,7 +185,7 @@ def _manifest(value: Any) -> Manifest:
         _matching(value, "observatory", _NAME),
         _number(value, "index"),
         _number(value, "captured_at"),
-        _matching(value, "vantage", _NAME),
+        _matching(value, "vantage", _TEXT),
         tuple(_subject(each) for each in _list(value, "subjects")),
         tuple(_stored(each) for each in _list(value, "records")),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ from vanished.archive.capture.records import FREE, GZIP, MAX_RATIO, MAX_RECORD
 MAX_HEAD: Final = 1 << 20  # bytes of a record's WARC and HTTP heads
 MAX_DAMAGES: Final = 100  # of one stream: each costs a search
 CHUNK: Final = 64 << 10
+
+# What is wrong with a file stands in `Damage`; warcio would also say some of it on standard error.
+logging.getLogger("warcio.recordloader").addHandler(logging.NullHandler())
 
 # What warcio trips over in junk: it was written for records of good will.
 _JUNK: Final = (

@@ -126,7 +126,7 @@ class SegmentWriter:
                 places.append(Place(self._name, offset, len(each), digest))
                 offset += len(each)
             try:
-                file.write(b"".join(framed))
+                _write(file, b"".join(framed))
                 os.fsync(file.fileno())
             except BaseException:
                 self._retreat(file)
@@ -187,8 +187,15 @@ class SegmentWriter:
         with file:
             ending = ENDINGS[_parts(self._name)[2]]
             if ending:
-                file.write(ending)
+                _write(file, ending)
                 os.fsync(file.fileno())
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    """All of it: a nearly full disk takes a part, says how much, and refuses only the rest."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def segments(folder: Path) -> list[Path]:

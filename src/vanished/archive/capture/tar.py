@@ -25,7 +25,6 @@ ENDING: Final = bytes(2 * BLOCK)
 MAX_SEALED: Final = MAX_CAPTURE + (MAX_CAPTURE >> 10) + 65_536  # age adds 16 bytes per 64 KiB
 
 _FIRST = re.compile(r"-(\d{12,20})\.tar$")
-_BIGGEST: Final = 2**53
 _NAME = re.compile(rb"(\d{12,20})\.warc\.gz\.age\0")
 
 
@@ -85,14 +84,20 @@ def frames(stream: BinaryIO, file: str, end: int | None = None) -> Iterator[Fram
 def _lost(
     file: str, lost: tuple[int, int | None], previous: int | None, following: int | None
 ) -> Damage:
-    """A capture without a header; what is left of that is believed if it fits between others."""
+    """A capture without a header: named by its neighbours, by its own header only beside one.
+
+    What is left of the header may itself be the damage, so a wrong name is worse than none.
+    """
     offset, index = lost
     first = _FIRST.search(file)
     if previous is None and offset == 0:
         index = int(first[1]) if first else None
     elif previous is not None and following == previous + 2:
         index = previous + 1
-    elif index is not None and not (previous or 0) < index < (following or _BIGGEST):
+    elif index not in (
+        None if previous is None else previous + 1,
+        None if following is None else following - 1,
+    ):
         index = None
     return Damage(file, offset, index, "its tar header is damaged")
 

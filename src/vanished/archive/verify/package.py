@@ -94,8 +94,7 @@ def _exhibits(
     out: Verification, wacz: Wacz, keys: Sequence[LogKey], witnesses: Sequence[VerifierKey]
 ) -> None:
     """Each capture against its manifest, its receipt and the log's signature."""
-    receipts: dict[int, bytes] = dict(wacz.receipts())
-    manifests: dict[int, bytes] = dict(wacz.manifests())
+    spare = {name for name in wacz.names if name.startswith(("receipts/", "manifests/"))}
     whole = proven = 0
     sizes: set[int] = set()
     seen: dict[str, int] = {}
@@ -108,9 +107,9 @@ def _exhibits(
                 if wrong or read.manifest is None or read.index is None:
                     continue
                 whole += 1
-                if manifests.pop(read.index, None) != read.manifest.to_bytes():
-                    out.damaged(f"manifests/{read.index}.json", "is not the capture's", read.index)
-                found = _receipt(out, receipts.pop(read.index, None), read, keys, witnesses)
+                spare -= {f"manifests/{read.index}.json", f"receipts/{read.index}.tlog-proof"}
+                _manifest(out, wacz, read.index, read.manifest.to_bytes())
+                found = _receipt(out, wacz, read, keys, witnesses)
                 if found is not None:
                     proven += 1
                     sizes.add(found.checkpoint.size)
@@ -118,8 +117,8 @@ def _exhibits(
                         seen[signed.key.name] = max(seen.get(signed.key.name, 0), signed.at_s or 0)
         except EvidenceError as error:
             out.damaged(name, str(error))
-    for index in [*receipts, *manifests]:
-        out.damaged(f"receipts/{index}", "belongs to no capture in this file", index)
+    for name in sorted(spare):
+        out.damaged(name, "belongs to no capture in this file")
     if whole:
         out.proves(Heading.AVAILABILITY, f"{whole} captures are here as their manifests say")
         out.proves(Heading.RENDERABILITY, "they are WARC 1.1 in a WACZ, which others can replay")
@@ -145,17 +144,27 @@ def _exhibits(
         )
 
 
+def _manifest(out: Verification, wacz: Wacz, index: int, expected: bytes) -> None:
+    name = f"manifests/{index}.json"
+    try:
+        if wacz.manifest(index) != expected:
+            raise EvidenceError("it is not the capture's")
+    except EvidenceError as error:
+        out.damaged(name, str(error), index)
+
+
 def _receipt(
     out: Verification,
-    raw: bytes | None,
+    wacz: Wacz,
     read: Read,
     keys: Sequence[LogKey],
     witnesses: Sequence[VerifierKey],
 ) -> Proven | None:
-    if raw is None or not keys:
-        return None
     place = f"receipts/{read.index}.tlog-proof"
     try:
+        raw = wacz.receipt(read.index or 0)
+        if raw is None or not keys:
+            return None
         receipt = parse_receipt(raw, place)
         if receipt.index != read.index:
             raise EvidenceError(f"it is of leaf {receipt.index}")
