@@ -23,8 +23,8 @@ from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
 from vanished.archive.folder import JOURNAL, LOCK, located
 from vanished.archive.journal import Journal
 from vanished.archive.leaves import Leaf, leaves, opened
-from vanished.archive.log import Log, VerifierKey, check_log, parse_note
-from vanished.archive.proof import CAPTURES, LOG, STATEMENTS
+from vanished.archive.log import Log, Note, VerifierKey, check_log, read_checkpoint
+from vanished.archive.proof import CAPTURES, COSIGNED, LOG, STATEMENTS
 from vanished.archive.settings import Settings
 from vanished.archive.stamps import read_root
 from vanished.archive.verify.findings import Heading, Verification, say_what_bytes_cannot
@@ -112,7 +112,8 @@ def _log(work: _Work, trusted: VerifierKey | None) -> None:
     for damage in damages:
         one = damage.end == damage.start + 1
         words = damage.words if one else f"{damage.words} (leaves {damage.start}-{damage.end - 1})"
-        out.damaged(f"{LOG}/{damage.file}", words, damage.start if one else None)
+        place = f"{LOG}/{damage.file}" if damage.file else present.FILE  # the log is right then
+        out.damaged(place, words, damage.start if one else None)
     try:
         log = Log.open(folder)
     except DamagedError:
@@ -121,7 +122,7 @@ def _log(work: _Work, trusted: VerifierKey | None) -> None:
         out.damaged(
             present.FILE, f"knows {len(entries)} of the {log.size} leaves that the log has signed"
         )
-    if not damages:
+    if not any(damage.file for damage in damages):
         key = log.keys[-1].key
         out.proves(
             Heading.AUTHENTICITY,
@@ -150,24 +151,47 @@ def _compare_key(work: _Work, log: Log, trusted: VerifierKey | None) -> None:
 
 
 def _witnesses(work: _Work, log: Log) -> None:
+    """Cosignatures of the newest checkpoint, and of the newest one that witnesses were shown."""
     keys = [witness.key for witness in work.settings.log.witnesses]
-    try:
-        note = parse_note(bytes(log.note), "the checkpoint")
-        signed = [each for each in note.signed_by([log.keys[-1].key, *keys]) if each.key in keys]
-    except EvidenceError as error:
-        work.out.damaged(f"{LOG}/checkpoint", str(error))
-        return
-    for each in signed:
-        when = at((each.at_s or 0) * 1_000_000)
+    seen: dict[str, tuple[int, int]] = {}  # witness -> seconds, leaves
+    for name in ("checkpoint", COSIGNED):
+        path = work.folder / LOG / name
+        if not path.is_file():
+            continue
+        place = f"{LOG}/{name}"
+        try:
+            known = [known.key for known in log.keys]
+            checkpoint, note = read_checkpoint(path.read_bytes(), known, place)
+            if checkpoint.size > log.size or log.root_at(checkpoint.size) != checkpoint.root:
+                raise EvidenceError(f"{place} is not a beginning of this log: the log has forked")
+            for each in note.signed_by([*known, *keys], place):
+                if each.key in keys:
+                    found = (each.at_s or 0, checkpoint.size)
+                    seen[each.key.name] = max(seen.get(each.key.name, found), found)
+            _unknown_signatures(note, [*known, *keys], place)
+        except (EvidenceError, DamagedError) as error:
+            work.out.damaged(place, str(error))
+    for witness, (seconds, leaves_) in seen.items():
+        when = f"{at(seconds * 1_000_000):%Y-%m-%d %H:%M:%S}"
         work.out.proves(
             Heading.PERSISTENCE,
-            f"the witness '{each.key.name}' saw this checkpoint by {when:%Y-%m-%d %H:%M:%S} UTC",
+            f"the witness '{witness}' saw the log's first {leaves_} leaves by {when} UTC",
         )
-    if not signed:
+    if not seen:
         work.out.lacks(
             Heading.PERSISTENCE,
-            "that others were shown the same log: no witness has cosigned its newest checkpoint",
+            "that others were shown the same log: no witness has cosigned it",
         )
+
+
+def _unknown_signatures(note: Note, known: list[VerifierKey], place: str) -> None:
+    """What we keep is signed by keys of the log and of its witnesses; others are damage."""
+    for signature in note.signatures:
+        if not any(signature.by(key) for key in known):
+            raise EvidenceError(
+                f"{place} is signed by '{signature.name[:60]}' too, which is no key of the log"
+                " or of a witness in observatory.toml"
+            )
 
 
 def _statements(work: _Work) -> None:
@@ -273,6 +297,9 @@ def _sealed(work: _Work, stream: BinaryIO, name: str, end: int) -> None:
             work.out.damaged(
                 place, f"byte {frame.offset}: not the bytes that were stored", frame.index
             )
+        elif frame.offset != entry.offset:
+            words = f"byte {frame.offset}: moved from byte {entry.offset}"
+            work.out.damaged(place, words, frame.index)
 
 
 def _capture(work: _Work, read: Read, *, plain: bool) -> None:
@@ -293,6 +320,8 @@ def _capture(work: _Work, read: Read, *, plain: bool) -> None:
         out.damaged(place, "the capture is not what the log committed to", read.index)
     elif read.sha256 != entry.stored:
         out.damaged(place, "the stored bytes are not those that were written", read.index)
+    elif read.offset != entry.offset:
+        out.damaged(place, f"byte {read.offset}: moved from byte {entry.offset}", read.index)
     for record in read.records:
         if record.type in ("response", "resource"):
             work.held.add(_short(record.id))
