@@ -114,6 +114,16 @@ def test_every_leaf_is_proven_and_at_no_other_place(size: int, at: int) -> None:
         assert not verify_inclusion(leaf, index, size, [*proof[:n], changed, *proof[n + 1 :]], root)
 
 
+def test_a_proof_holds_only_for_the_depth_of_its_tree() -> None:
+    """Else the size beside a root could be a lie."""
+    for size in range(1, 40):
+        root = root_of(LEAVES[:size])
+        for index in range(size):
+            proof = inclusion_proof(read, index, size)
+            for other in (2 * size, 2 * size + 1, 4 * size, size * 1000):
+                assert not verify_inclusion(LEAVES[index], index, other, proof, root)
+
+
 @given(new=st.integers(1, 600), at=st.integers(0, 10_000))
 def test_only_the_true_past_is_consistent(new: int, at: int) -> None:
     old = at % (new + 1)

@@ -57,6 +57,13 @@ def test_a_cosignature_says_when() -> None:
         moved.signed_by([witness.verifier])
 
 
+def test_a_cosignature_of_no_possible_time_is_refused() -> None:
+    witness = key("witness.example/w1", WITNESS_KEY)
+    note = Note(GO_TEXT, (witness.sign(GO_TEXT, 1 << 63),))
+    with pytest.raises(EvidenceError, match="does not hold"):
+        note.signed_by([witness.verifier])
+
+
 @given(st.binary(min_size=32, max_size=32), st.sampled_from([LOG_KEY, WITNESS_KEY]))
 def test_keys_survive_their_text(seed: bytes, kind: int) -> None:
     secret = SignerKey("a.example/log", seed, kind)
