@@ -108,6 +108,17 @@ def test_one_answer_is_one_capture_however_many_it_shows() -> None:
     assert Gathering([Exchange("https://a.example/", 1, 2)], lambda: 1).finish(3) is None
 
 
+def test_bytes_that_show_a_forgotten_post_are_left_out() -> None:
+    """The platform's list still shows it; what it said must not come back that way."""
+    gathering = Gathering([Exchange("https://a.example/", 10, 20, 200)], lambda: 3)
+    gathering.weigh(post(), seen(ALIVE, LIST), NEW)
+    gathering.withheld = True
+    evidence = gathering.finish(30)
+    assert evidence is not None
+    assert evidence.exchanges == ()
+    assert evidence.facts["left_out"] == "the bytes show a post that was forgotten"
+
+
 # -- a whole watch -----------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ from vanished.archive.capture.manifest import SALT_BYTES, Statement, entry, leaf
 from vanished.archive.capture.records import Capture, Payload, capture_bytes
 from vanished.archive.capture.sealing import recipients
 from vanished.archive.capture.segments import Place, SegmentWriter
-from vanished.archive.durable import make_folder, refusals, write_atomically
+from vanished.archive.durable import TEMPORARY, make_folder, refusals, write_atomically
 from vanished.archive.log.log import CHECKPOINT, Log
 from vanished.archive.log.note import SignerKey
 from vanished.archive.rows import Evidence
@@ -37,6 +37,8 @@ from vanished.model import SECOND, Micros
 CAPTURES: Final = "captures"
 LOG: Final = "log"
 STATEMENTS: Final = "statements"
+BESIDE: Final = "beside"
+"""In `present.shown`: the bytes show this subject, though nothing new of it."""
 COSIGNED: Final = "cosigned"
 """In the log's folder: the newest checkpoint that witnesses have cosigned."""
 
@@ -129,8 +131,8 @@ class Proof:
                 f"the log in {folder / LOG} has {log.size} leaves, the present knows {count}: an"
                 f" older {present.FILE} was put back; restore the newest one"
             )
-        for path in (folder / LOG / STATEMENTS).glob("*.json"):
-            if int(path.stem) >= count:  # its commit never came
+        for path in (folder / LOG / STATEMENTS).glob("*"):
+            if path.name.endswith(TEMPORARY) or int(path.stem) >= count:  # its commit never came
                 path.unlink()
         proof = cls(settings, secret, writer, log, count)
         if log.size < count:
@@ -169,6 +171,13 @@ class Proof:
         ]
         if shown:
             connection.execute(present.shown.insert().prefix_with("OR REPLACE"), shown)
+        beside = [
+            {"key": key, "leaf": each.index, "what": BESIDE}
+            for each in evidence
+            for key in each.beside
+        ]
+        if beside:
+            connection.execute(present.shown.insert().prefix_with("OR IGNORE"), beside)
         payloads = [
             {
                 "key": self._payload_key(payload.url, payload.sha256),

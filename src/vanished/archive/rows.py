@@ -95,7 +95,8 @@ class Evidence:
     """What one look, list reading or import leaves to be kept and proven, as leaf `index`.
 
     `facts` say what was read from the bytes, with native ids and words; they are kept only with
-    the bytes.
+    the bytes. `beside` are the keys of others that the bytes show without news of them: who is
+    forgotten takes these bytes along.
     """
 
     index: int
@@ -104,6 +105,7 @@ class Evidence:
     subjects: tuple[Subject, ...]
     facts: Mapping[str, object]
     exchanges: tuple[Exchange, ...] = ()  # none: a peer's record, which is all in the facts
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

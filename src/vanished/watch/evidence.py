@@ -57,6 +57,8 @@ class Gathering:
     index: int | None = None
     subjects: list[Subject] = field(default_factory=list)
     facts: list[dict[str, object]] = field(default_factory=list)
+    beside: frozenset[str] = frozenset()  # whom the bytes show, with news of them or without
+    withheld: bool = False  # they show somebody who was forgotten: only the facts are kept
 
     def keep(
         self, row: Row, what: str, seen: Observation | None, version: Version | None, at: Micros
@@ -84,13 +86,17 @@ class Gathering:
         """The evidence, or None if nothing was worth keeping."""
         if self.index is None:
             return None
+        facts: dict[str, object] = {**self.source, "subjects": self.facts}
+        if self.withheld:
+            facts["left_out"] = "the bytes show a post that was forgotten"
         return Evidence(
             self.index,
             at,
             self.exchanges[-1].vantage if self.exchanges else NOWHERE,
             tuple(self.subjects),
-            {**self.source, "subjects": self.facts},
-            tuple(self.exchanges),
+            facts,
+            () if self.withheld else tuple(self.exchanges),
+            self.beside,
         )
 
 

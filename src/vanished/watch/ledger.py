@@ -181,6 +181,8 @@ class Ledger:
         keys = [sighting.post.key for sighting in discovery.sightings]
         known = self._known(keys)
         forgotten = self.observatory.is_forgotten([key for key in keys if key not in known])
+        gathering.beside = frozenset({account.subject, *keys})
+        gathering.withheld = bool(forgotten)
         for sighting in discovery.sightings:
             row = known.get(sighting.post.key)
             if row is None and sighting.post.key in forgotten:

@@ -20,6 +20,7 @@ from vanished.archive.capture.manifest import Statement, leaf_hash
 from vanished.archive.capture.manifest import opened as unpacked
 from vanished.archive.capture.reading import Read
 from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
+from vanished.archive.durable import TEMPORARY
 from vanished.archive.folder import JOURNAL, LOCK, located
 from vanished.archive.journal import Journal
 from vanished.archive.leaves import Leaf, leaves, opened
@@ -220,7 +221,7 @@ def _statements(work: _Work) -> None:
             continue
         work.forgotten.update(statement.details.get("leaves", []))
     for name in files:
-        if not name.endswith(".new"):
+        if not name.endswith(TEMPORARY):
             work.out.damaged(f"{LOG}/{STATEMENTS}/{name}", "no leaf belongs to this file")
 
 

@@ -1,0 +1,239 @@
+"""Forgotten is forgotten, and nothing else is: every other proof holds."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.archive.forgetting_writer import die_at
+from tests.archive.seized import everything
+from vanished.archive import erasing
+from vanished.archive.capture import Identities, identities, new_identity, read_segment, segments
+from vanished.archive.erasing import erase
+from vanished.archive.exporting import export_receipts
+from vanished.archive.log import Log
+from vanished.archive.observatory import Observatory
+from vanished.archive.settings import FILE
+from vanished.archive.verify import verify
+from vanished.archive.verify.folder import verify_folder
+from vanished.clock import SystemClock
+from vanished.errors import UsageError
+from vanished.lab.clock import SteppedClock
+from vanished.lab.month import create, watch_world
+from vanished.lab.serve import running
+from vanished.lab.source import PLATFORM
+from vanished.lab.world import World
+from vanished.model import DAY, MINUTE
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Kept:
+    """A small observatory and the world that it watched."""
+
+    def __init__(self, folder: Path, sealed: bool) -> None:
+        recipient, self.secret = new_identity()
+        self.sealed = sealed
+        self.world = World.generate(8, days=3, accounts=4, posts_per_day=7.0)
+        self.folder = folder / "o"
+        clock = SteppedClock(self.world.start, stride=30 * MINUTE)
+        with running(self.world, clock) as url:
+            self.url = url
+            create(self.folder, self.world, url, clock, commit_s=600.0)
+            with (self.folder / FILE).open("a") as file:
+                file.write(f'\n[capture]\nseal_to = ["{recipient}"]\n' if sealed else "")
+                file.write("\n[journal]\nflush_rows = 100\n")
+            with Observatory.open(self.folder, write=True) as observatory:
+                asyncio.run(watch_world(observatory, clock, self.world.end + DAY))
+                self.naming = observatory.naming
+                self.seen = set(observatory.first_sights())
+
+    @property
+    def opened(self) -> Identities | None:
+        return identities(self.secret) if self.sealed else None
+
+    def copy(self, target: Path) -> Path:
+        shutil.copytree(self.folder, target)
+        return target
+
+    def captures(self, folder: Path) -> dict[int, bytes]:
+        """The bytes of every capture, by leaf."""
+        found: dict[int, bytes] = {}
+        for path in segments(folder / "captures"):
+            for read in read_segment(path, self.opened):
+                assert read.index is not None
+                found[read.index] = b"".join(record.member for record in read.records)
+        return found
+
+    def a_post(self) -> Any:
+        """A post that was seen and is alive in the end."""
+        return next(
+            p for p in self.world.posts if self.naming(PLATFORM, p.id) in self.seen and not p.loss
+        )
+
+
+@pytest.fixture(scope="module", params=["plain", "sealed"])
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VANISHED_KEY", "ab" * 32)
+        yield Kept(tmp_path_factory.mktemp("kept"), request.param == "sealed")
+
+
+def check(folder: Path, kept: Kept) -> str:
+    found = verify_folder(folder, now=SystemClock().now(), identities=kept.opened)
+    assert found.sound, found.text()
+    return found.text()
+
+
+def test_a_post_goes_and_every_other_proof_holds(kept: Kept, tmp_path: Path) -> None:
+    folder = kept.copy(tmp_path / "o")
+    paths, _ = export_receipts(folder, tmp_path / "before", identities=kept.opened, everything=True)
+    before = kept.captures(folder)
+    post = kept.a_post()
+    key = kept.naming(PLATFORM, post.id)
+    with Observatory.open(folder, write=True) as observatory:
+        erased = erase(observatory, [key], "the author asked", SystemClock().now())
+        assert observatory.is_forgotten([key]) == {key}
+    assert (erased.posts, erased.accounts) == (1, 0)
+    assert erased.captures >= 2  # the list that first showed it, and its own first answer
+    assert not erased.traces
+    after = kept.captures(folder)
+    assert len(before) - len(after) == erased.captures
+    assert all(before[leaf] == content for leaf, content in after.items())
+    assert f"{erased.captures} captures were forgotten on purpose" in check(folder, kept)
+    verifier = str(Log.open(folder / "log").keys[-1].key)
+    for path in paths:
+        assert verify(path, key=verifier).sound
+    (statement,) = (folder / "log/statements").iterdir()
+    said = statement.read_text()
+    assert "the author asked" in said
+    assert key not in said
+    assert post.id not in said
+    planted = [key, post.id, f"/p/{post.id}", post.wording.title, post.wording.text.split("\n")[0]]
+    content = everything(folder)
+    present = content.pop("present.sqlite")
+    assert present.count(key.encode()) >= 1  # so that it is not met again; see `forgotten`
+    for text in planted:
+        assert not [name for name, held in content.items() if text.encode() in held], text
+    if not kept.sealed:
+        words = b"".join(after.values())
+        plain = subprocess.run(["gzip", "-dc"], input=words, capture_output=True).stdout
+        # Lists that showed it went whole; nothing that is left names it.
+        for text in (post.id, post.wording.title):
+            assert text.encode() not in plain, text
+
+
+def test_an_account_goes_with_its_posts(kept: Kept, tmp_path: Path) -> None:
+    folder = kept.copy(tmp_path / "o")
+    owner = kept.world.accounts[kept.a_post().account]
+    key = kept.naming(PLATFORM, owner.id)
+    posts = {
+        kept.naming(PLATFORM, p.id)
+        for p in kept.world.posts
+        if kept.world.accounts[p.account] is owner
+    } & kept.seen
+    with Observatory.open(folder, write=True) as observatory:
+        erased = erase(observatory, [key], "a court order", SystemClock().now())
+        assert not {row.subject for row in observatory.account_rows()} & {key}
+        assert not set(observatory.first_sights()) & posts
+        assert observatory.acknowledged_looks() == observatory.looks
+    assert (erased.posts, erased.accounts) == (len(posts), 1)
+    check(folder, kept)
+    content = everything(folder)
+    for text in (key, owner.id, *posts):
+        assert not [name for name, held in content.items() if text.encode() in held], text
+
+
+def test_what_is_forgotten_is_not_met_again(kept: Kept, tmp_path: Path) -> None:
+    folder = kept.copy(tmp_path / "o")
+    key = kept.naming(PLATFORM, kept.a_post().id)
+    clock = SteppedClock(kept.world.end + DAY, stride=30 * MINUTE)
+    with running(kept.world, clock) as url:
+        text = (folder / FILE).read_text("utf-8").replace(kept.url, url)
+        (folder / FILE).write_text(text, "utf-8")
+        with Observatory.open(folder, write=True) as observatory:
+            erase(observatory, [key], "asked", clock.now())
+            asyncio.run(watch_world(observatory, clock, kept.world.end + 2 * DAY))
+            assert key not in observatory.first_sights()
+    check(folder, kept)
+
+
+@pytest.mark.parametrize(
+    ("key", "why", "words"),
+    [
+        ("zzzzzzzzzzzzzzzz", "asked", "no post or account of this observatory"),
+        (None, "", "Give a reason"),
+        (None, " \n", "Give a reason"),
+        (None, "one\ntwo", "Give a reason"),
+        (None, "x" * 501, "Give a reason"),
+    ],
+)
+def test_what_cannot_be_done_changes_nothing(
+    kept: Kept, tmp_path: Path, key: str | None, why: str, words: str
+) -> None:
+    folder = kept.copy(tmp_path / "o")
+    known = kept.naming(PLATFORM, kept.a_post().id)
+    before = kept.captures(folder)
+    with Observatory.open(folder, write=True) as observatory:
+        with pytest.raises(UsageError, match=words) as refused:
+            erase(observatory, [key or known], why, SystemClock().now())
+        assert "\n" not in str(refused.value)
+        assert observatory.proof is not None
+        assert observatory.proof.log.next_index == observatory.proof.log.size
+    assert kept.captures(folder) == before
+    assert not (folder / "log/statements").exists()
+
+
+def test_killed_at_each_step_the_next_opening_finishes(kept: Kept, tmp_path: Path) -> None:
+    key = kept.naming(PLATFORM, kept.a_post().id)
+    base = kept.copy(tmp_path / "base")
+    stride = "1" if kept.sealed else "3"  # the steps of both forms are nearly the same
+    words = [sys.executable, "-m", "tests.archive.test_erasing", str(base), key, stride]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    copies = sorted(tmp_path.glob("base-*"))
+    assert len(copies) >= (20 if kept.sealed else 7)
+    begun = 0
+    for copy in copies:
+        with Observatory.open(copy, write=True) as observatory:
+            assert observatory.acknowledged_looks() == observatory.looks
+            gone = key not in observatory.first_sights()
+        text = check(copy, kept)
+        assert gone == ("forgotten on purpose" in text), copy.name  # all of it, or nothing
+        begun += gone
+        with Observatory.open(copy) as observatory, observatory.past() as past:
+            counted = past.execute("select sum(looks) from observations").fetchall()
+            assert counted == [(observatory.acknowledged_looks(),)]
+    assert 2 < begun < len(copies)
+
+
+def main() -> None:
+    """Erase in copies of a folder, each killed at another step, until one lives through."""
+    import os
+    import signal
+
+    folder, key = Path(sys.argv[1]), sys.argv[2]
+    for step in range(1, 200, int(sys.argv[3])):
+        copy = folder.with_name(f"{folder.name}-{step:03d}")
+        shutil.copytree(folder, copy)
+        child = os.fork()
+        if child == 0:
+            with Observatory.open(copy, write=True) as observatory:
+                die_at(step)
+                erasing.erase(observatory, [key], "asked", SystemClock().now())
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) == 0:
+            shutil.rmtree(copy)
+            return
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, status
+
+
+if __name__ == "__main__":
+    main()
