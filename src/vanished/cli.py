@@ -346,12 +346,17 @@ def witness(
         typer.Option(help="Verifier key of a log to cosign from now on; may be repeated."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8700,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0: any free one.")
+    ] = 8700,
+    as_json: Json = False,
 ) -> None:
     """Cosign the checkpoints of other observatories, so that no log can fork unseen."""
     from vanished.watch.witnessing import run_witness
 
-    run_witness(folder, name=name, know=know or [], host=host, port=port, console=err)
+    run_witness(
+        folder, name=name, know=know or [], host=host, port=port, as_json=as_json, console=err
+    )
 
 
 @app.command(epilog="Example: vanished doctor --json")

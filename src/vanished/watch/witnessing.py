@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
+import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -27,13 +29,28 @@ NAME = "name"
 
 
 def run_witness(
-    folder: Path, *, name: str | None, know: Sequence[str], host: str, port: int, console: Console
+    folder: Path,
+    *,
+    name: str | None,
+    know: Sequence[str],
+    host: str,
+    port: int,
+    as_json: bool,
+    console: Console,
 ) -> None:
-    """Serve until Ctrl-C. Raises UsageError, ConfigError, LockedError, DamagedError."""
+    """Serve until Ctrl-C; with `as_json` a line on standard output says when and where.
+
+    Raises UsageError, ConfigError, LockedError, DamagedError.
+    """
     key = signer(folder, name)
     learn(folder, know)
 
     def ready(number: int) -> None:
+        if as_json:
+            facts = {"url": f"http://{host}:{number}", "key": str(key.verifier)}
+            sys.stdout.write(json.dumps(facts) + "\n")
+            sys.stdout.flush()
+            return
         console.print(f"Witness {key.name} at http://{host}:{number}", markup=False, soft_wrap=True)
         console.print(f"Its key: {key.verifier}", markup=False, soft_wrap=True)
 

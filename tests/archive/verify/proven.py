@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.tsa import authority
-from vanished.archive.capture import identities, new_identity
+from vanished.archive.capture import Identities, identities, new_identity
 from vanished.archive.erasing import erase
 from vanished.archive.log.note import WITNESS_KEY, SignerKey
 from vanished.archive.log.witness import serve_witness
@@ -42,7 +42,7 @@ class Proven:
     tended: Tended
 
     @property
-    def opened(self):  # type: ignore[no-untyped-def]
+    def opened(self) -> Identities:
         return identities(self.secret)
 
 
