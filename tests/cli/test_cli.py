@@ -31,9 +31,13 @@ def run(*words: str | Path, cwd: Path, key: str = "ab" * 32) -> subprocess.Compl
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    done = run("init", "o", cwd=tmp_path)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new observatory, sealed; the key that opens it was taken away to tmp_path/away."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    done = run("init", "o", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    (tmp_path / "away").mkdir()
+    Path(json.loads(done.stdout)["identity"]).rename(tmp_path / "away/secret.age")
     return tmp_path / "o"
 
 
@@ -75,7 +79,7 @@ def loopback(folder: Path) -> None:
     file.write_text(text.replace("discover_every_s = 300", "discover_every_s = 0.5"), "utf-8")
 
 
-def test_a_first_hour(folder: Path) -> None:
+def test_a_first_hour(folder: Path, tmp_path: Path) -> None:
     """What the README says, word by word, against a real page that is then blocked by law."""
     loopback(folder)
     with web() as (server, url):
@@ -101,7 +105,7 @@ def test_a_first_hour(folder: Path) -> None:
     assert report["causes"] == {"legal": 1}
     (loss,) = report["losses"]
     assert loss["account"] == account
-    assert loss["title"] == "A page"
+    assert (loss["title"], loss["sealed"]) == (None, True)  # the words are not on this machine
     assert loss["last_alive_at"] < loss["first_gone_at"]
     assert "127.0.0.1" not in reported.stdout  # pseudonyms by default
     text = run("report", cwd=folder).stdout
@@ -112,6 +116,15 @@ def test_a_first_hour(folder: Path) -> None:
     doctored = run("doctor", cwd=folder)
     assert doctored.returncode == 0, doctored.stdout
     assert doctored.stdout == "Nothing wrong was found.\n"
+    assert run("verify", ".", cwd=folder).returncode == 0
+    secret = tmp_path / "away/secret.age"
+    unsealed = run("unseal", "o", "readable", "--identity", secret, cwd=tmp_path)
+    assert unsealed.returncode == 0, unsealed.stderr
+    (loss,) = json.loads(run("report", "--json", "-o", "readable", cwd=tmp_path).stdout)["losses"]
+    assert (loss["title"], loss["sealed"]) == ("A page", False)
+    exported = run("export", "wacz", "evidence.wacz", "-o", "readable", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    assert run("verify", "evidence.wacz", cwd=tmp_path).returncode == 0
 
 
 def test_ctrl_c_is_safe(folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -19,6 +18,8 @@ from vanished.clock import SystemClock, span
 from vanished.errors import VanishedError
 from vanished.model import HOUR, SECOND, Micros
 from vanished.sources.registry import source
+from vanished.watch.doctor_proof import troubles
+from vanished.watch.finding import Finding as Finding
 
 SCARCE_BYTES = 512 * 1024 * 1024
 LATE: Micros = HOUR
@@ -27,27 +28,13 @@ ENOUGH_LOOKS = 20
 FAILED_IN_A_ROW = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, where, and the next step."""
-
-    what: str
-    where: str
-    do: str
-
-    def facts(self) -> dict[str, str]:
-        return {"what": self.what, "where": self.where, "do": self.do}
-
-    def text(self) -> str:
-        return f"{self.where}: {self.what}. {self.do[0].upper()}{self.do[1:]}."
-
-
 def examine(folder: Path) -> list[Finding]:
     """Every finding about the observatory in `folder`; raises only if there is none to examine."""
     with Observatory.open(folder) as observatory:
         return [
             *_damages(observatory),
             *_looks(observatory),
+            *troubles(observatory, SystemClock().now()),
             *_disk(folder),
             *_accounts(observatory),
             *_posts(observatory),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vanished.archive.capture import identities
 from vanished.archive.durable import refusals
-from vanished.archive.log import LogKey
+from vanished.archive.log import LogKey, VerifierKey
 from vanished.archive.log.receipt import HEAD, MAX_RECEIPT
 from vanished.archive.stamps import read_root
 from vanished.archive.verify.findings import Damage, Heading, Verification
@@ -57,8 +57,8 @@ def _keys(given: str | None) -> list[LogKey]:
     """Keys from a verifier key's text or from a file with one a line."""
     if given is None:
         return []
-    if "+" in given and "/" not in given.split("+")[1]:
-        return parse_keys(given.encode())
+    if not Path(given).is_file():
+        return [LogKey(VerifierKey.parse(given))]
     with refusals(f"read the keys {given}"), Path(given).open("rb") as file:
         return parse_keys(file.read(MAX_KEYS))
 
