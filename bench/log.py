@@ -86,7 +86,7 @@ def forget(folder: Path) -> None:
 
 def run() -> tuple[Sequence[Claim], Sequence[Peer]]:
     """The log's claims of issue 3."""
-    with tempfile.TemporaryDirectory(dir=ROOT) as name:
+    with tempfile.TemporaryDirectory(prefix="vanished-bench-") as name:
         folder = Path(name)
         log = Log.create(folder / "log", SignerKey.generate(ORIGIN))
         rounds = []

@@ -23,6 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.archive.capture.killed_writer import Mined
 from tests.archive.capture.made import START
 from vanished.archive.capture import Subject
 from vanished.archive.observatory import Observatory
@@ -71,28 +72,6 @@ def write(observatory: Observatory, tell: Callable[[], None], commits: int = COM
         if number % 5 == 4:
             observatory.flush()
         tell()
-
-
-class Mined:
-    """A file of which one write may be the last thing that happens, two thirds of it done."""
-
-    def __init__(self, file: Any, strike: Callable[[], bool]) -> None:
-        self._file, self._strike = file, strike
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def __enter__(self) -> Mined:
-        return self
-
-    def __exit__(self, *why: object) -> None:
-        self._file.close()
-
-    def write(self, content: Any) -> int:
-        if self._strike():
-            self._file.write(bytes(content)[: len(content) * 2 // 3])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return int(self._file.write(content))
 
 
 def die_at(step: int) -> Callable[[], int]:

@@ -10,34 +10,25 @@ holds are dropped at the next opening.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
 from vanished.archive import columns, erasing, forgetting, present, pseudonyms
-from vanished.archive.columns import OBSERVATIONS, Coverage
+from vanished.archive.columns import Coverage
 from vanished.archive.folder import JOURNAL, READABLE, furnish, located, take_lock
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep, seal_old
-from vanished.archive.mapping import (
-    HOST,
-    POSTS,
-    POSTS_BY_ID,
-    account_row,
-    post_row,
-)
 from vanished.archive.present import storage
 from vanished.archive.proof import Proof
-from vanished.archive.rows import AccountRow, Entry, PostRow, Track
+from vanished.archive.queries import Reading
+from vanished.archive.rows import AccountRow, Entry, Track
 from vanished.archive.settings import Settings
 from vanished.archive.vault import Vault
 from vanished.errors import (
@@ -45,13 +36,12 @@ from vanished.errors import (
     ObservatoryError,
     UsageError,
 )
-from vanished.model import ENDED, Account, Micros, Observation, Verdict, Version
+from vanished.model import Account, Micros, Version
 
-MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
 
 
-class Observatory:
+class Observatory(Reading):
     """One folder, open. Make it with `create` or `open`; it is a context manager."""
 
     def __init__(self, folder: Path, settings: Settings, *, write: bool) -> None:
@@ -220,139 +210,6 @@ class Observatory:
         """Where the key of the pseudonyms lies: a path, or the name of a variable."""
         return self.naming.origin
 
-    # -- reading the present ----------------------------------------------------------------
-
-    def account_rows(self) -> list[AccountRow]:
-        """The accounts that are watched."""
-        query = sa.select(present.accounts).where(present.accounts.c.watched)
-        with self._engine.connect() as connection:
-            found = connection.execute(query.order_by("id")).mappings()
-            return [account_row(row, self.vault) for row in found]
-
-    def account_ids(self) -> dict[str, int]:
-        """Row numbers of all accounts that we know, watched or not, by key."""
-        c = present.accounts.c
-        with self._engine.connect() as connection:
-            return {row.key: row.id for row in connection.execute(sa.select(c.key, c.id))}
-
-    def account_names(self) -> dict[str, str]:
-        """Key to the name that the platform uses; for eyes inside the team only."""
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(present.accounts)).mappings().all()
-        accounts = [account_row(row, self.vault).account for row in found]
-        return {account.key: account.name or account.native_id for account in accounts}
-
-    def account_verdicts(self) -> dict[int, Verdict]:
-        """Verdicts on accounts, by row number."""
-        query = sa.select(present.accounts.c.id, present.verdicts.c.facts).join(
-            present.verdicts, present.verdicts.c.subject == present.accounts.c.key
-        )
-        with self._engine.connect() as connection:
-            return {row.id: _verdict(json.loads(row.facts)) for row in connection.execute(query)}
-
-    def schedule_columns(
-        self, host: Callable[[str], int]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Row numbers, hosts and dates of all posts that are scheduled, in one scan."""
-        c = present.posts.c
-        ids: list[int] = []
-        hosts: list[int] = []
-        due: list[int] = []
-        with self._engine.connect() as connection:
-            found = connection.execution_options(yield_per=10_000).execute(
-                sa.select(c.id, c.host, c.due).where(c.host != b"")
-            )
-            for number, sealed, date in found:
-                ids.append(number)
-                hosts.append(host(self.vault.open_often(sealed, HOST)))
-                due.append(date)
-        return (
-            np.array(ids, dtype=np.int64),
-            np.array(hosts, dtype=np.int32),
-            np.array(due, dtype=np.int64),
-        )
-
-    def post_rows(self, numbers: Sequence[int]) -> list[PostRow]:
-        """Rows of these posts, in the order asked for."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(POSTS_BY_ID, {"numbers": list(numbers)}).all()
-        found = {row[0]: post_row(row, self.vault) for row in rows}
-        return [found[number] for number in numbers]
-
-    def post_rows_by_key(self, keys: Sequence[str]) -> dict[str, PostRow]:
-        """Rows of those of these keys that we know."""
-        found: dict[str, PostRow] = {}
-        for start in range(0, len(keys), MOST_BOUND):
-            part = keys[start : start + MOST_BOUND]
-            found |= {row.subject: row for row in self._posts(present.posts.c.key.in_(part))}
-        return found
-
-    def live_rows(self, account: int, since: Micros) -> list[PostRow]:
-        """An account's posts that are not known lost, published since `since`."""
-        c = present.posts.c
-        return self._posts((c.account_id == account) & _LIVE & (c.published_at >= since))
-
-    def open_rows(self, account: int) -> list[PostRow]:
-        """An account's posts that its loss may concern: the live ones, and those with a case."""
-        c = present.posts.c
-        return self._posts((c.account_id == account) & (_LIVE | c.has_case))
-
-    def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
-        with self._engine.connect() as connection:
-            rows = connection.execute(POSTS.where(where)).all()
-        return [post_row(row, self.vault) for row in rows]
-
-    def case(self, subject: str) -> list[Observation]:
-        """The definite facts on `subject` since its first answer other than "alive"."""
-        facts = self._facts(present.cases, subject)
-        return [] if facts is None else [OBSERVATIONS.from_row(*row) for row in facts]
-
-    def verdict(self, subject: str) -> Verdict | None:
-        """The current verdict on `subject`."""
-        facts = self._facts(present.verdicts, subject)
-        return None if facts is None else _verdict(facts)
-
-    def verdicts(self) -> list[Verdict]:
-        """The current verdict on every subject that has one."""
-        with self._engine.connect() as connection:
-            return [
-                _verdict(json.loads(row.facts))
-                for row in connection.execute(sa.select(present.verdicts.c.facts))
-            ]
-
-    def first_sights(self) -> dict[str, Micros]:
-        """When each post was first seen, by key."""
-        c = present.posts.c
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(c.key, c.first_seen_at))
-            return {row.key: row.first_seen_at for row in found}
-
-    def _facts(self, table: sa.Table, subject: str) -> Any:
-        with self._engine.connect() as connection:
-            found = connection.execute(
-                sa.select(table.c.facts).where(table.c.subject == subject)
-            ).scalar()
-        return None if found is None else json.loads(found)
-
-    def failing_posts(self, failures: int) -> list[tuple[str, int, int]]:
-        """Hosts with posts whose last `failures` looks failed: host, such posts, all its posts."""
-        c = present.posts.c
-        failing = sa.func.count().filter(c.failures >= failures)
-        query = sa.select(c.host, failing, sa.func.count()).group_by(c.host).having(failing > 0)
-        with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [(self.vault.open_often(row[0], HOST), row[1], row[2]) for row in rows]
-
-    def integrity(self) -> str:
-        """What SQLite's own check finds wrong with the present; "" if nothing."""
-        with self._engine.connect() as connection:
-            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-        return "" if found == "ok" else found
-
-    def acknowledged_looks(self) -> int:
-        """How many looks were ever acknowledged, read afresh."""
-        return forgetting.acknowledged(self._engine, self.folder / JOURNAL)
-
     # -- the past ---------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -515,16 +372,6 @@ class Observatory:
         self.looks = self.acknowledged_looks()
         return done
 
-    def is_forgotten(self, keys: Sequence[str]) -> set[str]:
-        """Those of these keys of posts that were forgotten: they are not to be met again."""
-        c = present.forgotten.c.key
-        found: set[str] = set()
-        with self._engine.connect() as connection:
-            for start in range(0, len(keys), MOST_BOUND):
-                part = keys[start : start + MOST_BOUND]
-                found.update(connection.execute(sa.select(c).where(c.in_(part))).scalars())
-        return found
-
     def _drop_moved(self) -> None:
         """Drop rows of the tail that the journal holds; later looks begin new runs.
 
@@ -542,10 +389,3 @@ class Observatory:
                     .where(table.c.run.is_not(None) & table.c.run.not_in(kept))
                     .values(run=None)
                 )
-
-
-_LIVE = present.posts.c.state.not_in([state.value for state in ENDED])
-
-
-def _verdict(row: Sequence[Any]) -> Verdict:
-    return columns.VERDICTS.from_row(*row).verdict

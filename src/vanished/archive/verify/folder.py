@@ -8,47 +8,25 @@ them only with an identity.
 from __future__ import annotations
 
 import fcntl
-from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from vanished.archive import present
 from vanished.archive.capture import Damage as Torn
 from vanished.archive.capture import Identities, check_capture, read_segment, tar
-from vanished.archive.capture.manifest import Statement, leaf_hash
-from vanished.archive.capture.manifest import opened as unpacked
 from vanished.archive.capture.reading import Read
 from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
-from vanished.archive.durable import TEMPORARY
 from vanished.archive.folder import JOURNAL, LOCK, located
 from vanished.archive.journal import Journal
-from vanished.archive.leaves import Leaf, leaves, opened
-from vanished.archive.log import Log, Note, VerifierKey, check_log, read_checkpoint
-from vanished.archive.proof import CAPTURES, COSIGNED, LOG, STATEMENTS
-from vanished.archive.settings import Settings
+from vanished.archive.leaves import leaves, opened
+from vanished.archive.log import Log, VerifierKey
+from vanished.archive.proof import CAPTURES, LOG
 from vanished.archive.stamps import read_root
+from vanished.archive.verify.chain import Work, check_chain, check_statements
 from vanished.archive.verify.findings import Heading, Verification, say_what_bytes_cannot
 from vanished.archive.verify.stamps import RootAt, enter_stamps
-from vanished.errors import DamagedError, EvidenceError, VanishedError
-from vanished.model import Micros, at
-
-
-@dataclass(slots=True)
-class _Work:
-    """One verification under way."""
-
-    folder: Path
-    settings: Settings
-    identities: Identities | None
-    out: Verification
-    entries: dict[int, Leaf] = field(default_factory=dict)
-    found: set[int] = field(default_factory=set)  # leaves whose bytes are there
-    forgotten: set[int] = field(default_factory=set)  # leaves that a statement says were forgotten
-    held: set[bytes] = field(default_factory=set)  # ids of responses that were read
-    repeats: list[tuple[str, int, str]] = field(default_factory=list)
-    opened: int = 0
-    sealed: int = 0
+from vanished.errors import DamagedError, VanishedError
+from vanished.model import Micros
 
 
 def verify_folder(
@@ -63,10 +41,10 @@ def verify_folder(
     `trusted` is the log's key as the verifier knows it from elsewhere; without it the folder's own
     is believed. Raises NotAnObservatoryError, ConfigError, StorageError; damage is in the result.
     """
-    work = _Work(folder, located(folder), identities, Verification(str(folder)))
+    work = Work(folder, located(folder), identities, Verification(str(folder)))
     _entries(work)
-    _log(work, trusted)
-    _statements(work)
+    check_chain(work, trusted)
+    check_statements(work)
     _captures(work)
     _missing(work)
     _stamps(work, now)
@@ -76,7 +54,7 @@ def verify_folder(
     return work.out
 
 
-def _entries(work: _Work) -> None:
+def _entries(work: Work) -> None:
     """What the present knows of the leaves, read without any secret."""
     path = work.folder / present.FILE
     if not path.is_file():
@@ -92,143 +70,10 @@ def _entries(work: _Work) -> None:
         work.out.damaged(present.FILE, str(error))
 
 
-# -- the log -----------------------------------------------------------------------------------
-
-
-def _log(work: _Work, trusted: VerifierKey | None) -> None:
-    folder, out = work.folder / LOG, work.out
-    if not folder.is_dir():
-        if work.entries:
-            out.damaged(LOG, "is missing, though captures were made")
-        else:
-            out.lacks(Heading.AUTHENTICITY, "anything: this observatory keeps no captures")
-        return
-    entries = work.entries
-
-    def leaf_of(index: int) -> bytes | None:
-        entry = entries.get(index)
-        return None if entry is None else entry.hash
-
-    damages = list(check_log(folder, leaf_of))
-    for damage in damages:
-        one = damage.end == damage.start + 1
-        words = damage.words if one else f"{damage.words} (leaves {damage.start}-{damage.end - 1})"
-        place = f"{LOG}/{damage.file}" if damage.file else present.FILE  # the log is right then
-        out.damaged(place, words, damage.start if one else None)
-    try:
-        log = Log.open(folder)
-    except DamagedError:
-        return  # among the damages already
-    if log.size > len(entries):
-        out.damaged(
-            present.FILE, f"knows {len(entries)} of the {log.size} leaves that the log has signed"
-        )
-    if not any(damage.file for damage in damages):
-        key = log.keys[-1].key
-        out.proves(
-            Heading.AUTHENTICITY,
-            f"the log '{log.origin}' holds {log.size} leaves under a root signed by {key}",
-        )
-        _compare_key(work, log, trusted)
-        _witnesses(work, log)
-    waiting = len(entries) - log.size
-    if waiting > 0:
-        out.lacks(Heading.PERSISTENCE, f"{waiting} captures wait for the next signed checkpoint")
-
-
-def _compare_key(work: _Work, log: Log, trusted: VerifierKey | None) -> None:
-    if trusted is None:
-        work.out.lacks(
-            Heading.IDENTITY,
-            "whose log this is: the key was read from this folder; give --key with what the"
-            " observatory publishes elsewhere",
-        )
-    elif trusted in [known.key for known in log.keys]:
-        work.out.proves(Heading.IDENTITY, "the log is signed by the key that was given")
-    else:
-        work.out.damaged(
-            f"{LOG}/vkeys", f"the log is not signed by the key that was given ({trusted})"
-        )
-
-
-def _witnesses(work: _Work, log: Log) -> None:
-    """Cosignatures of the newest checkpoint, and of the newest one that witnesses were shown."""
-    keys = [witness.key for witness in work.settings.log.witnesses]
-    seen: dict[str, tuple[int, int]] = {}  # witness -> seconds, leaves
-    for name in ("checkpoint", COSIGNED):
-        path = work.folder / LOG / name
-        if not path.is_file():
-            continue
-        place = f"{LOG}/{name}"
-        try:
-            known = [known.key for known in log.keys]
-            checkpoint, note = read_checkpoint(path.read_bytes(), known, place)
-            if checkpoint.size > log.size or log.root_at(checkpoint.size) != checkpoint.root:
-                raise EvidenceError(f"{place} is not a beginning of this log: the log has forked")
-            for each in note.signed_by([*known, *keys], place):
-                if each.key in keys:
-                    found = (each.at_s or 0, checkpoint.size)
-                    seen[each.key.name] = max(seen.get(each.key.name, found), found)
-            _unknown_signatures(note, [*known, *keys], place)
-        except (EvidenceError, DamagedError) as error:
-            work.out.damaged(place, str(error))
-    for witness, (seconds, leaves_) in seen.items():
-        when = f"{at(seconds * 1_000_000):%Y-%m-%d %H:%M:%S}"
-        work.out.proves(
-            Heading.PERSISTENCE,
-            f"the witness '{witness}' saw the log's first {leaves_} leaves by {when} UTC",
-        )
-    if not seen:
-        work.out.lacks(
-            Heading.PERSISTENCE,
-            "that others were shown the same log: no witness has cosigned it",
-        )
-
-
-def _unknown_signatures(note: Note, known: list[VerifierKey], place: str) -> None:
-    """What we keep is signed by keys of the log and of its witnesses; others are damage."""
-    for signature in note.signatures:
-        if not any(signature.by(key) for key in known):
-            raise EvidenceError(
-                f"{place} is signed by '{signature.name[:60]}' too, which is no key of the log"
-                " or of a witness in observatory.toml"
-            )
-
-
-def _statements(work: _Work) -> None:
-    folder = work.folder / LOG / STATEMENTS
-    files = {path.name: path for path in folder.glob("*")} if folder.is_dir() else {}
-    for index, entry in work.entries.items():
-        if entry.segment or entry.forgotten:
-            continue
-        name = f"{index:012d}.json"
-        path = files.pop(name, None)
-        place = f"{LOG}/{STATEMENTS}/{name}"
-        if path is None:
-            work.out.damaged(place, "the statement is missing", index)
-            continue
-        work.found.add(entry.index)
-        content = path.read_bytes()
-        try:
-            if sha256(content).digest() != entry.stored:
-                raise EvidenceError("it was changed")
-            salt, said = unpacked(content)
-            statement = Statement.from_bytes(said)
-            if leaf_hash(salt, said) != entry.hash or statement.index != index:
-                raise EvidenceError("it is not what the log committed to")
-        except EvidenceError as error:
-            work.out.damaged(place, str(error), index)
-            continue
-        work.forgotten.update(statement.details.get("leaves", []))
-    for name in files:
-        if not name.endswith(TEMPORARY):
-            work.out.damaged(f"{LOG}/{STATEMENTS}/{name}", "no leaf belongs to this file")
-
-
 # -- the captures ------------------------------------------------------------------------------
 
 
-def _captures(work: _Work) -> None:
+def _captures(work: Work) -> None:
     folder = work.folder / CAPTURES
     ends: dict[str, int] = {}
     for entry in work.entries.values():
@@ -260,7 +105,7 @@ def _is_written(folder: Path) -> bool:
     return False
 
 
-def _tail(work: _Work, path: Path, end: int, running: bool) -> None:
+def _tail(work: Work, path: Path, end: int, running: bool) -> None:
     """What stands behind the last capture that counts: a tar's ending, or what a crash left."""
     place = f"{CAPTURES}/{path.name}"
     with path.open("rb") as stream:
@@ -281,7 +126,7 @@ def _tail(work: _Work, path: Path, end: int, running: bool) -> None:
         )
 
 
-def _sealed(work: _Work, stream: BinaryIO, name: str, end: int) -> None:
+def _sealed(work: Work, stream: BinaryIO, name: str, end: int) -> None:
     """A sealed segment without a secret: each member is the bytes that were stored."""
     place = f"{CAPTURES}/{name}"
     for frame in tar.frames(stream, name, end):
@@ -303,7 +148,7 @@ def _sealed(work: _Work, stream: BinaryIO, name: str, end: int) -> None:
             work.out.damaged(place, words, frame.index)
 
 
-def _capture(work: _Work, read: Read, *, plain: bool) -> None:
+def _capture(work: Work, read: Read, *, plain: bool) -> None:
     out, place = work.out, f"{CAPTURES}/{read.file}"
     wrong = check_capture(read)
     for damage in wrong:
@@ -335,7 +180,7 @@ def _short(identity: str) -> bytes:
     return bytes.fromhex(identity.removeprefix("urn:uuid:").replace("-", ""))
 
 
-def _missing(work: _Work) -> None:
+def _missing(work: Work) -> None:
     for index, entry in work.entries.items():
         if entry.forgotten:
             if index not in work.forgotten:
@@ -356,7 +201,7 @@ def _missing(work: _Work) -> None:
         )
 
 
-def _availability(work: _Work) -> None:
+def _availability(work: Work) -> None:
     out = work.out
     count = sum(1 for entry in work.entries.values() if entry.segment)
     if work.opened:
@@ -398,7 +243,7 @@ def _availability(work: _Work) -> None:
 # -- stamps and journal ------------------------------------------------------------------------
 
 
-def _stamps(work: _Work, now: Micros) -> None:
+def _stamps(work: Work, now: Micros) -> None:
     folder = work.folder / LOG / "stamps"
     roots: dict[str, bytes] = {}
     for authority in work.settings.stamps.authorities:
@@ -409,7 +254,7 @@ def _stamps(work: _Work, now: Micros) -> None:
     enter_stamps(work.out, folder, roots, now, f"{LOG}/stamps", _root_at(work))
 
 
-def _root_at(work: _Work) -> RootAt:
+def _root_at(work: Work) -> RootAt:
     try:
         log = Log.open(work.folder / LOG)
     except VanishedError:
@@ -417,7 +262,7 @@ def _root_at(work: _Work) -> RootAt:
     return lambda size: log.root_at(size) if size <= log.size else None
 
 
-def _journal(work: _Work) -> None:
+def _journal(work: Work) -> None:
     try:
         journal = Journal.open(work.folder / JOURNAL)
         damages = journal.verify()
