@@ -21,6 +21,7 @@ from rich.console import Console
 
 from vanished.archive.observatory import Observatory
 from vanished.archive.pseudonyms import VARIABLE
+from vanished.archive.verify import Heading, verify
 from vanished.errors import UsageError
 from vanished.lab.clock import ScaledClock
 from vanished.lab.month import create, scored, watch_world
@@ -81,6 +82,7 @@ def run_demo(
                 result = scored(observatory, world, until)
         write_truth(world, folder / "truth.jsonl")
         report = make_report(folder, since=None, rows=12, names=False)
+        proof = verify(folder)
         if as_json:
             facts = {
                 "report": report.facts(),
@@ -88,11 +90,20 @@ def run_demo(
                 "cause_right_share": result.posts.cause_right_share,
                 "interval_right_share": result.posts.interval_right_share,
                 "false_losses": len(result.posts.false_losses),
+                "proof": proof.facts(),
             }
             typer.echo(json.dumps(facts, ensure_ascii=False))
             return
         out.print()
         report.show(out)
+        out.print()
+        out.print(
+            "What of it can be proven, offline and by anybody (vanished verify)", style="bold"
+        )
+        for sentence in proof.proven[Heading.AUTHENTICITY]:
+            out.print(f"  {sentence}", soft_wrap=True)
+        if not proof.sound:
+            out.print(proof.text(), soft_wrap=True)
         out.print()
         out.print("Against the truth, which only a simulated world knows", style="bold")
         out.print(result.text(), soft_wrap=True)
