@@ -22,7 +22,7 @@ demo: $(VENV)/.core            ## watch a simulated platform for about a minute,
 	@$(BIN)/vanished demo
 
 test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
-	@$(BIN)/python -m pytest $(or $(NAME),tests) -m "not soak"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(NAME),tests) -m "not soak"
 
 # Programs that tests start: Debian's, installed when we may; else the tests that want them say so.
 needs:
