@@ -51,8 +51,13 @@ def test_an_identity_opens_what_its_recipient_was_sent() -> None:
         assert identities(key).open(recipients([NAME, OTHER]).seal(b"words")) == b"words"
 
 
+MISTYPED = NAME[:-1] + ("b" if NAME[-1] != "b" else "c")
+
+
 @pytest.mark.parametrize(
-    "name", ["", "age1", NAME[:-1] + "b", "ssh-ed25519 AAAA", "age1" + "q" * 58]
+    "name",
+    ["", "age1", MISTYPED, "ssh-ed25519 AAAA", "age1" + "q" * 58],
+    ids=["nothing", "prefix", "mistyped", "ssh", "no checksum"],
 )
 def test_what_is_no_recipient_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="is no age recipient"):
@@ -68,7 +73,11 @@ def test_a_secret_half_is_refused_and_not_repeated() -> None:
         recipients([])
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment", "AGE-SECRET-KEY-1JUNK", NAME])
+@pytest.mark.parametrize(
+    "text",
+    ["", "# only a comment", "AGE-SECRET-KEY-1JUNK", NAME],
+    ids=["nothing", "comment", "junk", "recipient"],
+)
 def test_what_is_no_key_file_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         identities(text)
