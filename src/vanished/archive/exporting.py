@@ -113,10 +113,8 @@ def export_wacz(
     damaged, StorageError; `target` is then as it was.
     """
     settings = located(folder)
-    log = _opened_log(folder)
+    log = Log.open(folder / LOG)
     chosen = choose(folder, log, keys, everything=everything)
-    if not chosen.leaves:
-        raise UsageError(f"There is nothing to export: {_why_none(chosen)}.")
     note_of = _notes(folder / LOG, log)
     written = write_wacz(
         target,
@@ -138,51 +136,20 @@ def export_receipts(
     identities: Identities | None = None,
     everything: bool = False,
 ) -> tuple[list[Path], Chosen]:
-    """Write the receipt and the public manifest of each capture into the folder `target`.
-
-    Raises as `export_wacz` does; nothing is written unless every one of them could be made.
-    """
+    """Write the receipt and the public manifest of each capture into the folder `target`."""
     located(folder)
-    log = _opened_log(folder)
+    log = Log.open(folder / LOG)
     chosen = choose(folder, log, keys, everything=everything)
     note_of = _notes(folder / LOG, log)
-    made = [
-        (each.index, each.manifest, each.receipt)
-        for each in _exhibits(folder, chosen.leaves, identities, log, note_of)
-    ]
     paths: list[Path] = []
     with refusals(f"write receipts to {target}"):
         make_folder(target)
-        for index, manifest, receipt in made:
-            path = target / f"{index}.tlog-proof"
-            write_atomically(target / f"{index}.json", manifest)
-            write_atomically(path, receipt)
+        for exhibit in _exhibits(folder, chosen.leaves, identities, log, note_of):
+            path = target / f"{exhibit.index}.tlog-proof"
+            write_atomically(target / f"{exhibit.index}.json", exhibit.manifest)
+            write_atomically(path, exhibit.receipt)
             paths.append(path)
     return paths, chosen
-
-
-def _opened_log(folder: Path) -> Log:
-    """The log. Raises UsageError for an observatory that never had one, DamagedError."""
-    if not (folder / LOG).is_dir() and not located(folder).capture.keep:
-        raise UsageError("This observatory keeps no captures, so there is nothing to prove.")
-    return Log.open(folder / LOG)
-
-
-def log_keys(folder: Path) -> list[str]:
-    """The verifier keys of the observatory's log, oldest first. Raises as `export_wacz` does."""
-    located(folder)
-    return [str(known.key) for known in _opened_log(folder).keys]
-
-
-def _why_none(chosen: Chosen) -> str:
-    if chosen.withheld:
-        return (
-            f"{chosen.withheld} captures were withheld, whose authors may have taken the posts"
-            " down; --everything exports them, not to be published"
-        )
-    if chosen.unsigned:
-        return f"{chosen.unsigned} captures wait for the next signed checkpoint; try again then"
-    return "no bytes were kept yet, or all were forgotten"
 
 
 def _exhibits(
