@@ -66,6 +66,8 @@ def test_killed_in_50_places(tmp_path: Path, secret: tuple[str, str]) -> None:
 
 
 def check(copy: Path, kept: int, notes: list[bytes], opens: str) -> None:
+    left = verify_folder(copy, now=SystemClock().now(), identities=identities(opens))
+    assert left.sound, f"{copy.name}, as it was left: {left.text()}"
     with Observatory.open(copy, write=True) as observatory:  # by itself
         assert observatory.proof is not None
         log = observatory.proof.log

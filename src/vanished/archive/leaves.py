@@ -24,6 +24,7 @@ from vanished.model import Cause
 FORGOTTEN: Final = -1
 """Length of a capture whose bytes and salt were forgotten."""
 MOST_BOUND = 10_000
+_TYPES: Final = (int, bytes, bytes, str, int, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +58,22 @@ def opened(folder: Path) -> Iterator[sa.Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except sa.exc.DatabaseError as error:
-        raise DamagedError(f"{path} cannot be read: {error.orig}") from error
+    except (sa.exc.DatabaseError, UnicodeDecodeError) as error:  # the latter in SQLite's own words
+        why = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+        raise DamagedError(f"{path} cannot be read: {why}") from error
     finally:
         engine.dispose()
 
 
 def leaves(connection: sa.Connection) -> Iterator[Leaf]:
-    """All leaves, in the order of the log."""
+    """All leaves, in the order of the log. Raises DamagedError for a row that is none."""
     c = present.captures.c
     query = sa.select(c.leaf, c.hash, c.stored, c.segment, c.offset, c.length).order_by(c.leaf)
     for row in connection.execution_options(yield_per=10_000).execute(query):
+        if tuple(map(type, row)) != _TYPES:  # SQLite keeps whatever a changed bit says
+            raise DamagedError(
+                f"{present.FILE} holds no whole row for leaf {row.leaf}; restore it from a copy"
+            )
         yield Leaf(*row)
 
 

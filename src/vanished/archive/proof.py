@@ -117,6 +117,20 @@ class Proof:
                 .order_by(c.leaf.desc())
                 .limit(1)
             ).first()
+        # Before the captures are opened, which cuts off what the present does not name.
+        log = _open_log(folder / LOG, settings.id, engine, count)
+        if log.size > count:
+            raise DamagedError(
+                f"the log in {folder / LOG} has {log.size} leaves, the present knows {count}: an"
+                f" older {present.FILE} was put back; restore the newest one"
+            )
+        for path in (folder / LOG / STATEMENTS).glob("*"):
+            later = path.stem.isdecimal() and int(path.stem) >= count  # its commit never came
+            if later or path.name.endswith(TEMPORARY):
+                path.unlink()
+        if log.size < count:
+            log.append(_leaves(engine, log.size))
+            log.checkpoint()
         limits = settings.capture
         writer = SegmentWriter.open(
             folder / CAPTURES,
@@ -125,20 +139,7 @@ class Proof:
             max_bytes=limits.segment_bytes,
             max_age=int(limits.segment_s * SECOND),
         )
-        log = _open_log(folder / LOG, settings.id, engine, count)
-        if log.size > count:
-            raise DamagedError(
-                f"the log in {folder / LOG} has {log.size} leaves, the present knows {count}: an"
-                f" older {present.FILE} was put back; restore the newest one"
-            )
-        for path in (folder / LOG / STATEMENTS).glob("*"):
-            if path.name.endswith(TEMPORARY) or int(path.stem) >= count:  # its commit never came
-                path.unlink()
-        proof = cls(settings, secret, writer, log, count)
-        if log.size < count:
-            log.append(_leaves(engine, log.size))
-            log.checkpoint()
-        return proof
+        return cls(settings, secret, writer, log, count)
 
     def next_leaf(self) -> int:
         """The index of the leaf that the next piece of evidence will be."""

@@ -56,7 +56,8 @@ def proven(folder: Path, *, sealed: bool, seed: int = 5) -> Iterator[Proven]:
         with running(world, clock, traps=0.2) as url:
             place = folder / "o"
             create(place, world, url, clock, commit_s=600.0)
-            more = f'\n[capture]\nseal_to = ["{recipient}"]\n' if sealed else ""
+            more = "\n[capture]\nsegment_s = 28800\n"  # some captures a segment, some segments
+            more += f'seal_to = ["{recipient}"]\n' if sealed else ""
             more += (
                 f'\n[stamps.authorities]\nalpha = {{ url = "{tsa.url}", root = "{tsa.root}" }}\n'
             )

@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.archive.log.trees import leaf as leaf_of
+from tests.archive.log.trees import make_log
 from tests.archive.verify.proven import Proven, proven
+from vanished.archive.leaves import leaves, opened
+from vanished.archive.log import Log, check_log
+from vanished.archive.log.tiles import tile_name
 from vanished.archive.verify.findings import Verification
 from vanished.archive.verify.folder import verify_folder
 from vanished.clock import SystemClock
 
 SEED = 20_261_124
+SIZE = 100_000
+LEAVES = [leaf_of(at) for at in range(SIZE)]
 EACH = 100  # damages of each of the two observatories
 
 
@@ -67,7 +74,6 @@ def test_100_random_bits_are_each_found_with_their_place(made: Proven) -> None:
     assert all(files.values()), files
     # Captures are most of the bytes, and every other kind has its turn.
     order = ["captures", *(kind for kind in files if kind != "captures")]
-    sealed = any(path.suffix == ".tar" for path in files["captures"])
     for number in range(EACH):
         kind = "captures" if number % 2 else order[number // 2 % len(order)]
         path = chance.choice(files[kind])
@@ -78,11 +84,51 @@ def test_100_random_bits_are_each_found_with_their_place(made: Proven) -> None:
         place = str(path.relative_to(made.folder))
         assert not found.sound, f"{place}, byte {at} of {size}, bit {bit}: not found"
         named = [damage.place for damage in found.damages]
-        assert any(place in one or one in place for one in named), (place, at, bit, named)
-        if kind == "captures" and not sealed:
-            assert any(damage.leaf is not None for damage in found.damages), found.text()
+        assert all(place in one or one in place for one in named), (place, at, bit, named)
+        if (leaf := leaf_at(made.folder, path, at)) is not None:
+            assert any(damage.leaf == leaf for damage in found.damages), (leaf, found.text())
         flip(path, at, bit)
     assert check(made).sound
+
+
+def leaf_at(folder: Path, path: Path, at: int) -> int | None:
+    """The leaf whose proof a byte belongs to, where it belongs to one."""
+    if path.parent.name == "statements":
+        return int(path.stem)
+    if path.parent.parent.name == "0":  # a tile of leaves, of which there is one
+        return at // 32
+    with opened(folder) as connection:
+        for leaf in leaves(connection):
+            if leaf.segment == path.name and leaf.offset <= at < leaf.offset + leaf.length:
+                return leaf.index
+    return None
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """A log of 10^5 leaves, published in two parts."""
+    log = make_log(tmp_path_factory.mktemp("large") / "log", SIZE - 500)
+    log.append(LEAVES[SIZE - 500 :])
+    log.checkpoint()
+    assert list(check_log(log.folder, LEAVES.__getitem__)) == []
+    return log
+
+
+def test_a_bit_of_one_leaf_in_100_000_is_found_with_its_index(large: Log) -> None:
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    for _ in range(8):
+        leaf = chance.randrange(SIZE)
+        width = min(256, SIZE - leaf // 256 * 256)
+        path = large.folder / tile_name(0, leaf // 256, width)
+        at, bit = leaf % 256 * 32 + chance.randrange(32), 1 << chance.randrange(8)
+        flip(path, at, bit)
+        (damage,) = check_log(large.folder, LEAVES.__getitem__)
+        assert (damage.start, damage.end) == (leaf, leaf + 1), (leaf, damage)
+        assert damage.file == str(path.relative_to(large.folder))
+        assert list(check_log(large.folder))  # also for who holds no captures
+        flip(path, at, bit)
+    assert list(check_log(large.folder)) == []
 
 
 def flip(path: Path, at: int, bit: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,8 @@ from vanished.archive.verify.findings import Heading, Verification
 from vanished.errors import DamagedError, EvidenceError
 from vanished.model import at
 
+_NAME = re.compile(r"\d{12}\.json")
+
 
 @dataclass(slots=True)
 class Work:
@@ -27,9 +30,12 @@ class Work:
     settings: Settings
     identities: Identities | None
     out: Verification
+    signed: int = 0  # leaves of the log when this began: the present must know all of them
+    whole: bool = False  # the log's tiles have the signed root, so others can be held against it
     entries: dict[int, Leaf] = field(default_factory=dict)
     found: set[int] = field(default_factory=set)  # leaves whose bytes are there
     forgotten: set[int] = field(default_factory=set)  # leaves that a statement says were forgotten
+    unread: bool = False  # a statement is damaged, which might say more
     held: set[bytes] = field(default_factory=set)  # ids of responses that were read
     repeats: list[tuple[str, int, str]] = field(default_factory=list)
     opened: int = 0
@@ -61,18 +67,20 @@ def check_chain(work: Work, trusted: VerifierKey | None) -> None:
         log = Log.open(folder)
     except DamagedError:
         return  # among the damages already
-    if log.size > len(entries):
+    if work.signed > len(entries):
         out.damaged(
-            present.FILE, f"knows {len(entries)} of the {log.size} leaves that the log has signed"
+            present.FILE,
+            f"knows {len(entries)} of the {work.signed} leaves that the log has signed",
         )
-    if not any(damage.file for damage in damages):
+    work.whole = not any(damage.file for damage in damages)
+    if work.whole:
         key = log.keys[-1].key
         out.proves(
             Heading.AUTHENTICITY,
             f"the log '{log.origin}' holds {log.size} leaves under a root signed by {key}",
         )
         _compare_key(work, log, trusted)
-        _witnesses(work, log)
+        _witnesses(work)
     waiting = len(entries) - log.size
     if waiting > 0:
         out.lacks(Heading.PERSISTENCE, f"{waiting} captures wait for the next signed checkpoint")
@@ -93,18 +101,18 @@ def _compare_key(work: Work, log: Log, trusted: VerifierKey | None) -> None:
         )
 
 
-def _witnesses(work: Work, log: Log) -> None:
+def _witnesses(work: Work) -> None:
     """Cosignatures of the newest checkpoint, and of the newest one that witnesses were shown."""
     keys = [witness.key for witness in work.settings.log.witnesses]
     seen: dict[str, tuple[int, int]] = {}  # witness -> seconds, leaves
-    for name in ("checkpoint", COSIGNED):
-        path = work.folder / LOG / name
-        if not path.is_file():
-            continue
+    paths = [work.folder / LOG / name for name in ("checkpoint", COSIGNED)]
+    notes = {path.name: path.read_bytes() for path in paths if path.is_file()}
+    log = Log.open(work.folder / LOG)  # after them: a watch may add to it meanwhile
+    known = [known.key for known in log.keys]
+    for name, raw in notes.items():
         place = f"{LOG}/{name}"
         try:
-            known = [known.key for known in log.keys]
-            checkpoint, note = read_checkpoint(path.read_bytes(), known, place)
+            checkpoint, note = read_checkpoint(raw, known, place)
             if checkpoint.size > log.size or log.root_at(checkpoint.size) != checkpoint.root:
                 raise EvidenceError(f"{place} is not a beginning of this log: the log has forked")
             for each in note.signed_by([*known, *keys], place):
@@ -149,6 +157,7 @@ def check_statements(work: Work) -> None:
         place = f"{LOG}/{STATEMENTS}/{name}"
         if path is None:
             work.out.damaged(place, "the statement is missing", index)
+            work.unread = True
             continue
         work.found.add(entry.index)
         content = path.read_bytes()
@@ -161,8 +170,17 @@ def check_statements(work: Work) -> None:
                 raise EvidenceError("it is not what the log committed to")
         except EvidenceError as error:
             work.out.damaged(place, str(error), index)
+            work.unread = True
             continue
-        work.forgotten.update(statement.details.get("leaves", []))
+        emptied = statement.details.get("leaves", [])
+        if isinstance(emptied, list):  # whoever signs the log may have written anything
+            work.forgotten.update(leaf for leaf in emptied if isinstance(leaf, int))
     for name in files:
-        if not name.endswith(TEMPORARY):
-            work.out.damaged(f"{LOG}/{STATEMENTS}/{name}", "no leaf belongs to this file")
+        place = f"{LOG}/{STATEMENTS}/{name}"
+        if _NAME.fullmatch(name) and int(name[:12]) >= len(work.entries):
+            work.out.lacks(
+                Heading.AVAILABILITY,
+                f"{place}: a commit that is under way, or never came; the next start removes it",
+            )
+        elif not name.endswith(TEMPORARY):
+            work.out.damaged(place, "no leaf belongs to this file")

@@ -8,14 +8,18 @@ them only with an identity.
 from __future__ import annotations
 
 import fcntl
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
+
+import sqlalchemy as sa
 
 from vanished.archive import present
 from vanished.archive.capture import Damage as Torn
 from vanished.archive.capture import Identities, check_capture, read_segment, tar
 from vanished.archive.capture.reading import Read
 from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
+from vanished.archive.erasing import INTENT
 from vanished.archive.folder import JOURNAL, LOCK, located
 from vanished.archive.journal import Journal
 from vanished.archive.leaves import leaves, opened
@@ -27,6 +31,8 @@ from vanished.archive.verify.findings import Heading, Verification, say_what_byt
 from vanished.archive.verify.stamps import RootAt, enter_stamps
 from vanished.errors import DamagedError, VanishedError
 from vanished.model import Micros
+
+_UNFINISHED = sa.select(present.meta.c.value).where(present.meta.c.key == INTENT)
 
 
 def verify_folder(
@@ -42,6 +48,8 @@ def verify_folder(
     is believed. Raises NotAnObservatoryError, ConfigError, StorageError; damage is in the result.
     """
     work = Work(folder, located(folder), identities, Verification(str(folder)))
+    # A watch may run meanwhile: the present names a leaf before the log does, and bytes before it.
+    work.signed = _signed(folder)
     _entries(work)
     check_chain(work, trusted)
     check_statements(work)
@@ -52,6 +60,14 @@ def verify_folder(
     _availability(work)
     say_what_bytes_cannot(work.out)
     return work.out
+
+
+def _signed(folder: Path) -> int:
+    """Leaves that the log has signed; 0 if it cannot be read, which `check_chain` tells."""
+    try:
+        return Log.open(folder / LOG).size
+    except VanishedError:
+        return 0
 
 
 def _entries(work: Work) -> None:
@@ -66,6 +82,12 @@ def _entries(work: Work) -> None:
             if wrong != "ok":
                 work.out.damaged(present.FILE, f"SQLite's own check says: {wrong}")
             work.entries.update((leaf.index, leaf) for leaf in leaves(connection))
+            if connection.execute(_UNFINISHED).first():
+                work.out.lacks(
+                    Heading.AVAILABILITY,
+                    "that captures which seem damaged are so: a forgetting was cut short or is"
+                    " under way; let vanished watch or forget finish it, and verify again",
+                )
     except DamagedError as error:
         work.out.damaged(present.FILE, str(error))
 
@@ -80,9 +102,14 @@ def _captures(work: Work) -> None:
         if entry.segment:
             ends[entry.segment] = max(ends.get(entry.segment, 0), entry.offset + entry.length)
     running = _is_written(work.folder)
-    for path in segments(folder) if folder.is_dir() else ():
+    found = segments(folder) if folder.is_dir() else []
+    counting = [number for number, path in enumerate(found) if path.name in ends]
+    newest = counting[-1] if counting else -1
+    for number, path in enumerate(found):
         end = ends.pop(path.name, 0)
-        _tail(work, path, end, running)
+        # A writer adds to the newest segment, or has begun the next; one that runs, further ones.
+        open_ = newest <= number and (running or number <= newest + 1)
+        _tail(work, path, end, open_=open_, running=running)
         if path.name.endswith(SEALED) and work.identities is None:
             with path.open("rb") as stream:
                 _sealed(work, stream, path.name, end)
@@ -105,7 +132,7 @@ def _is_written(folder: Path) -> bool:
     return False
 
 
-def _tail(work: Work, path: Path, end: int, running: bool) -> None:
+def _tail(work: Work, path: Path, end: int, *, open_: bool, running: bool) -> None:
     """What stands behind the last capture that counts: a tar's ending, or what a crash left."""
     place = f"{CAPTURES}/{path.name}"
     with path.open("rb") as stream:
@@ -114,10 +141,12 @@ def _tail(work: Work, path: Path, end: int, running: bool) -> None:
         ending = ENDINGS[SEALED if path.name.endswith(SEALED) else PLAIN]
         stream.seek(min(end, size))
         rest = stream.read(len(ending) + 1)
-    if running or rest in (b"", ending):
+    if (running and open_) or (end and rest in (b"", ending)):
         return
-    if len(rest) == len(ending):
+    if end and len(rest) == len(ending):
         work.out.damaged(place, f"byte {end}: the end of the tar was changed")
+    elif not open_:
+        work.out.damaged(place, f"byte {end}: no leaf belongs to the {size - end} bytes from here")
     else:
         work.out.lacks(
             Heading.AVAILABILITY,
@@ -181,16 +210,23 @@ def _short(identity: str) -> bytes:
 
 
 def _missing(work: Work) -> None:
+    unsaid = 0
     for index, entry in work.entries.items():
         if entry.forgotten:
-            if index not in work.forgotten:
+            if index not in work.forgotten and not work.unread:
                 work.out.damaged(present.FILE, "forgotten, but no statement says so", index)
+            unsaid += index not in work.forgotten
         elif entry.segment and index not in work.found:
             work.out.damaged(f"{CAPTURES}/{entry.segment}", "the capture is missing", index)
+    if work.unread and unsaid:
+        work.out.lacks(
+            Heading.AVAILABILITY,
+            f"that {unsaid} captures were forgotten on purpose: a statement is damaged",
+        )
     gone = 0
     for name, index, target in work.repeats:
         if _short(target) not in work.held:
-            if work.forgotten:
+            if work.forgotten or work.unread:
                 gone += 1
             else:
                 words = f"its payload, {target}, is in no capture"
@@ -255,11 +291,15 @@ def _stamps(work: Work, now: Micros) -> None:
 
 
 def _root_at(work: Work) -> RootAt:
-    try:
-        log = Log.open(work.folder / LOG)
-    except VanishedError:
-        return lambda size: None
-    return lambda size: log.root_at(size) if size <= log.size else None
+    """Roots of the log; it is opened when first asked, after the stamps of it were read."""
+    log = cache(lambda: Log.open(work.folder / LOG))
+
+    def root_at(size: int) -> bytes | None:
+        if not work.whole:  # a changed tile would accuse every stamp
+            return None
+        return log().root_at(size) if size <= log().size else b""
+
+    return root_at
 
 
 def _journal(work: Work) -> None:

@@ -9,12 +9,21 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from vanished.archive.capture import captures, check_capture
 from vanished.archive.capture.reading import Read
-from vanished.archive.log import LogKey, Proven, VerifierKey, parse_receipt, verify_receipt
+from vanished.archive.log import (
+    LogKey,
+    Proven,
+    VerifierKey,
+    parse_receipt,
+    read_checkpoint,
+    verify_receipt,
+)
+from vanished.archive.log.keys import ROTATIONS
 from vanished.archive.log.note import WITNESS_KEY
 from vanished.archive.verify.findings import Heading, Verification, say_what_bytes_cannot
 from vanished.archive.verify.stamps import enter_stamps
@@ -42,20 +51,11 @@ def verify_wacz(
     with open_wacz(path) as wacz:
         for problem in wacz.problems():
             out.damaged(problem.place, problem.sentence)
-        keys = _keys(out, wacz, "vkeys")
-        if trusted is None:
-            out.lacks(
-                Heading.IDENTITY,
-                "whose log this is: its key was read from this file; give --key with what the"
-                " observatory publishes elsewhere",
-            )
-        elif trusted not in [key.key for key in keys]:
-            out.damaged("vkeys", f"the log's key in it is not the one that was given ({trusted})")
-        else:
-            out.proves(Heading.IDENTITY, "the log is signed by the key that was given")
+        keys = _linked(out, wacz, _keys(out, wacz, "vkeys"), trusted)
         witnesses = [key.key for key in _keys(out, wacz, "witnesses")]
-        _exhibits(out, wacz, keys, witnesses)
-        _stamps(out, wacz, roots or {}, now)
+        roots_of = _exhibits(out, wacz, keys, witnesses)
+        _compare_key(out, keys, trusted, proven=bool(roots_of))
+        _stamps(out, wacz, roots or {}, now, roots_of)
     say_what_bytes_cannot(out)
     return out
 
@@ -71,6 +71,62 @@ def _keys(out: Verification, wacz: Wacz, name: str) -> list[LogKey]:
     except (UsageError, EvidenceError) as error:
         out.damaged(name, f"the keys in it cannot be read: {error}")
         return []
+
+
+def _linked(
+    out: Verification, wacz: Wacz, keys: list[LogKey], trusted: VerifierKey | None
+) -> list[LogKey]:
+    """Those of the keys that may be believed: each is linked to the trusted one by rotations.
+
+    At a rotation both keys sign one checkpoint. Without that anybody could list his own key after
+    one that others trust. With no trusted key, the oldest is believed.
+    """
+    if not keys:
+        return []
+    places = [number for number, one in enumerate(keys) if one.key == trusted]
+    first = last = places[0] if places else 0
+    linked = [_is_linked(out, wacz, *pair) for pair in pairwise(keys)]
+    while last < len(linked) and linked[last]:
+        last += 1
+    while first and linked[first - 1]:
+        first -= 1
+    return keys[first : last + 1]
+
+
+def _is_linked(out: Verification, wacz: Wacz, before: LogKey, after: LogKey) -> bool:
+    name = f"{ROTATIONS}/{after.since}"
+    try:
+        if name not in wacz.names:
+            raise EvidenceError("it is missing, which would prove that the key changed")
+        raw = wacz.read(name, KEYS)
+        for one in (before, after):
+            checkpoint, _ = read_checkpoint(raw, [one.key], name)
+        if checkpoint.size != after.since:
+            raise EvidenceError(f"it is of {checkpoint.size} leaves")
+    except EvidenceError as error:
+        out.damaged(name, f"{after.key} is not shown to follow the key before it: {error}")
+        return False
+    return True
+
+
+def _compare_key(
+    out: Verification, keys: Sequence[LogKey], trusted: VerifierKey | None, *, proven: bool
+) -> None:
+    if trusted is None:
+        out.lacks(
+            Heading.IDENTITY,
+            "whose log this is: its key was read from this file; give --key with what the"
+            " observatory publishes elsewhere",
+        )
+    elif trusted not in [key.key for key in keys]:
+        out.damaged("vkeys", f"the log's key in it is not the one that was given ({trusted})")
+    elif proven:
+        out.proves(Heading.IDENTITY, "the log is signed by the key that was given")
+    else:
+        out.lacks(
+            Heading.IDENTITY,
+            "that anything here is of the log whose key was given: no receipt of it holds",
+        )
 
 
 def parse_keys(raw: bytes) -> list[LogKey]:
@@ -92,11 +148,14 @@ def parse_keys(raw: bytes) -> list[LogKey]:
 
 def _exhibits(
     out: Verification, wacz: Wacz, keys: Sequence[LogKey], witnesses: Sequence[VerifierKey]
-) -> None:
-    """Each capture against its manifest, its receipt and the log's signature."""
+) -> dict[int, bytes]:
+    """Each capture against its manifest, its receipt and the log's signature.
+
+    Returns the roots that the log's key has signed for these captures, by the log's size.
+    """
     spare = {name for name in wacz.names if name.startswith(("receipts/", "manifests/"))}
     whole = proven = 0
-    sizes: set[int] = set()
+    roots: dict[int, bytes] = {}
     seen: dict[str, int] = {}
     for name, stream in wacz.warcs():
         try:
@@ -112,7 +171,11 @@ def _exhibits(
                 found = _receipt(out, wacz, read, keys, witnesses)
                 if found is not None:
                     proven += 1
-                    sizes.add(found.checkpoint.size)
+                    signed_at = found.checkpoint
+                    if roots.setdefault(signed_at.size, signed_at.root) != signed_at.root:
+                        place = f"receipts/{read.index}.tlog-proof"
+                        words = f"the log has forked: it signed another root of {signed_at.size}"
+                        out.damaged(place, f"{words} leaves as well", read.index)
                     for signed in found.witnesses:
                         seen[signed.key.name] = max(seen.get(signed.key.name, 0), signed.at_s or 0)
         except EvidenceError as error:
@@ -131,7 +194,7 @@ def _exhibits(
         out.proves(
             Heading.AUTHENTICITY,
             f"{proven} of {whole} captures are committed to by the log '{key.name}', signed at"
-            f" {max(sizes)} leaves by {key}",
+            f" {max(roots)} leaves by {key}",
         )
     if whole > proven:
         out.lacks(
@@ -142,6 +205,12 @@ def _exhibits(
         out.proves(
             Heading.PERSISTENCE, f"the witness '{name}' saw a checkpoint of it by {when} UTC"
         )
+    if seen:
+        out.lacks(
+            Heading.IDENTITY,
+            "whose keys the witnesses' are: they were read from this file; compare them",
+        )
+    return roots
 
 
 def _manifest(out: Verification, wacz: Wacz, index: int, expected: bytes) -> None:
@@ -174,7 +243,13 @@ def _receipt(
         return None
 
 
-def _stamps(out: Verification, wacz: Wacz, roots: Mapping[str, bytes], now: Micros) -> None:
+def _stamps(
+    out: Verification,
+    wacz: Wacz,
+    roots: Mapping[str, bytes],
+    now: Micros,
+    signed: Mapping[int, bytes],
+) -> None:
     """The stamps, laid out again as their own verification wants them."""
     with tempfile.TemporaryDirectory(prefix="vanished-stamps-") as name:
         folder = Path(name)
@@ -185,7 +260,7 @@ def _stamps(out: Verification, wacz: Wacz, roots: Mapping[str, bytes], now: Micr
                 continue
             (folder / parts[1]).mkdir(exist_ok=True)
             (folder / parts[1] / parts[2]).write_bytes(content)
-        enter_stamps(out, folder, roots, now, "stamps", lambda size: None)
+        enter_stamps(out, folder, roots, now, "stamps", signed.get)
 
 
 def verify_receipt_file(

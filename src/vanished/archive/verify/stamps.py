@@ -13,7 +13,7 @@ from vanished.errors import VanishedError
 from vanished.model import Micros
 
 RootAt = Callable[[int], bytes | None]
-"""The root of the log's first leaves, None where it is not known."""
+"""The root of the log's first leaves, None where it is not known, b"" if it has fewer."""
 
 
 def enter_stamps(
@@ -24,18 +24,32 @@ def enter_stamps(
     place: str,
     root_at: RootAt,
 ) -> None:
-    """Enter what the stamps in `folder` are worth. `root_at(size)` gives the log's own root."""
+    """Enter what the stamps in `folder` are worth. `root_at(size)` gives the log's own root.
+
+    A stamp dates only what its checkpoint covers, so that checkpoint must be one of this very log.
+    """
     found = verify(folder, roots, now=now) if folder.is_dir() else ()
+    ours = {size: _is_ours(folder, size, root_at) for size in {each.size for each in found}}
     timed = False
+    untied = 0
     for finding in found:
         if not finding.holds:
             out.damaged(f"{place}/{finding.file}", finding.words)
         elif finding.standing in (Standing.PROVEN, Standing.CONFIRMED):
-            timed = True
-            out.proves(Heading.PERSISTENCE, f"{finding.file}: {finding.words}")
+            if ours[finding.size]:
+                timed = True
+                out.proves(Heading.PERSISTENCE, f"{finding.file}: {finding.words}")
+            untied += ours[finding.size] is None
         elif finding.standing is not Standing.WHOLE:
             out.lacks(Heading.PERSISTENCE, f"{finding.file}: {finding.standing}, {finding.words}")
-    _same_log(out, folder, {finding.size for finding in found}, place, root_at)
+    for size in sorted(size for size, is_ours in ours.items() if is_ours is False):
+        words = "the log does not continue it: it is of another log or of a fork, or was cut back"
+        out.damaged(f"{place}/{size:012d}/checkpoint", words)
+    if untied:
+        out.lacks(
+            Heading.PERSISTENCE,
+            f"what {untied} stamps date: nothing that holds here is under their checkpoints",
+        )
     if not timed:
         out.lacks(
             Heading.PERSISTENCE,
@@ -43,16 +57,12 @@ def enter_stamps(
         )
 
 
-def _same_log(
-    out: Verification, folder: Path, sizes: set[int], place: str, root_at: RootAt
-) -> None:
-    """Each stamped checkpoint must be a beginning of this very log."""
-    for size in sorted(sizes):
-        file = folder / f"{size:012d}" / "checkpoint"
-        try:
-            stamped = parse_checkpoint(parse_note(file.read_bytes()).text)
-            own = root_at(size)
-        except (OSError, VanishedError):
-            continue  # named among the damages
-        if own is not None and own != stamped.root:
-            out.damaged(f"{place}/{size:012d}/checkpoint", "it is of another log, or of a fork")
+def _is_ours(folder: Path, size: int, root_at: RootAt) -> bool | None:
+    """Whether the checkpoint that was stamped is a beginning of this log; None if unknown."""
+    file = folder / f"{size:012d}" / "checkpoint"
+    try:
+        stamped = parse_checkpoint(parse_note(file.read_bytes()).text)
+        own = root_at(size)
+    except (OSError, VanishedError):
+        return None  # named among the damages
+    return None if own is None else own == stamped.root
