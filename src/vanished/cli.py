@@ -308,9 +308,9 @@ def export_receipts(
 @log.command("key", epilog="Example: vanished log key")
 def log_key(folder: Folder = Path(), as_json: Json = False) -> None:
     """The log's verifier keys: publish them where readers can find them."""
-    from vanished.archive.log import Log
+    from vanished.archive.exporting import log_keys
 
-    found = [str(known.key) for known in Log.open(folder / "log").keys]
+    found = log_keys(folder)
     say({"keys": found}, "\n".join(found), as_json)
 
 
@@ -362,14 +362,12 @@ def witness(
 @app.command(epilog="Example: vanished doctor --json")
 def doctor(folder: Folder = Path(), as_json: Json = False) -> None:
     """Say what is wrong with this observatory or its sources, and what to do; exit 1 if any."""
-    from vanished.watch.doctor import examine
+    from vanished.watch.doctor import advise, examine
 
-    findings = examine(folder)
-    say(
-        [finding.facts() for finding in findings],
-        "\n".join(finding.text() for finding in findings) or "Nothing wrong was found.",
-        as_json,
-    )
+    findings, remarks = examine(folder), advise(folder)
+    lines = [finding.text() for finding in findings] or ["Nothing wrong was found."]
+    lines += [remark.text() for remark in remarks]
+    say([each.facts() for each in [*findings, *remarks]], "\n".join(lines), as_json)
     if findings:
         raise typer.Exit(1)
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.archive.forgetting_writer import die_at
 from tests.archive.seized import everything
-from vanished.archive import erasing
+from vanished.archive import erasing, present
 from vanished.archive.capture import Identities, identities, new_identity, read_segment, segments
 from vanished.archive.erasing import erase
 from vanished.archive.exporting import export_receipts
+from vanished.archive.leaves import opened, showing
 from vanished.archive.log import Log
 from vanished.archive.observatory import Observatory
 from vanished.archive.settings import FILE
@@ -32,6 +38,7 @@ from vanished.lab.world import World
 from vanished.model import DAY, MINUTE
 
 ROOT = Path(__file__).parent.parent.parent
+_SHOWN = sa.select(present.shown.c.key).where(present.shown.c.leaf == sa.bindparam("leaf"))
 
 
 class Kept:
@@ -72,9 +79,12 @@ class Kept:
         return found
 
     def a_post(self) -> Any:
-        """A post that was seen and is alive in the end."""
+        """A post that was seen, is alive in the end, and is repeated by nobody."""
+        repeated = {p.repeats for p in self.world.posts}
         return next(
-            p for p in self.world.posts if self.naming(PLATFORM, p.id) in self.seen and not p.loss
+            p
+            for number, p in enumerate(self.world.posts)
+            if self.naming(PLATFORM, p.id) in self.seen and not p.loss and number not in repeated
         )
 
 
@@ -83,6 +93,44 @@ def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VANISHED_KEY", "ab" * 32)
         yield Kept(tmp_path_factory.mktemp("kept"), request.param == "sealed")
+
+
+def secrets_of(kept: Kept, leaves: Collection[int]) -> list[bytes]:
+    """Bytes of the file of each of these captures; of a plain one also those that hold its salt."""
+    found: list[bytes] = []
+    for path in segments(kept.folder / "captures"):
+        whole = path.read_bytes()
+        for read in read_segment(path, kept.opened):
+            if read.index in leaves:
+                assert len(read.salt) == 32
+                at = read.offset + read.length // 2
+                found.append(whole[at : at + 48])
+                if not kept.sealed:  # compressed with its manifest: the end of that member
+                    found.append(whole[read.offset + read.length - 200 :][:150])
+    assert len(found) >= len(leaves) > 0
+    return found
+
+
+def salts_of(kept: Kept, leaves: Collection[int]) -> list[bytes]:
+    paths = segments(kept.folder / "captures")
+    reads = [read for path in paths for read in read_segment(path, kept.opened)]
+    return [read.salt for read in reads if read.index in leaves]
+
+
+def found_in(folder: Path, content: bytes) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and content in p.read_bytes()]
+
+
+def tables_with(folder: Path, text: str) -> set[str]:
+    """The tables of the present in which a cell holds `text`."""
+    found: set[str] = set()
+    with closing(sqlite3.connect(folder / "present.sqlite")) as connection:
+        tables = connection.execute("select name from sqlite_master where type = 'table'")
+        for (table,) in tables.fetchall():
+            rows = connection.execute(f"select * from {table}").fetchall()
+            if any(text in str(cell) for row in rows for cell in row):
+                found.add(table)
+    return found
 
 
 def check(folder: Path, kept: Kept) -> str:
@@ -97,12 +145,19 @@ def test_a_post_goes_and_every_other_proof_holds(kept: Kept, tmp_path: Path) -> 
     before = kept.captures(folder)
     post = kept.a_post()
     key = kept.naming(PLATFORM, post.id)
+    with opened(folder) as connection:
+        going = showing(connection, {key})
+    assert all(found_in(folder, each) for each in secrets_of(kept, going))
     with Observatory.open(folder, write=True) as observatory:
         erased = erase(observatory, [key], "the author asked", SystemClock().now())
         assert observatory.is_forgotten([key]) == {key}
     assert (erased.posts, erased.accounts) == (1, 0)
     assert erased.captures >= 2  # the list that first showed it, and its own first answer
     assert not erased.traces
+    assert not [each for each in secrets_of(kept, going) if found_in(folder, each)]
+    for salt in salts_of(kept, going):  # it would make the leaf's hash say something again
+        assert not found_in(folder, salt)
+        assert not found_in(folder, salt.hex().encode())
     after = kept.captures(folder)
     assert len(before) - len(after) == erased.captures
     assert all(before[leaf] == content for leaf, content in after.items())
@@ -117,8 +172,8 @@ def test_a_post_goes_and_every_other_proof_holds(kept: Kept, tmp_path: Path) -> 
     assert post.id not in said
     planted = [key, post.id, f"/p/{post.id}", post.wording.title, post.wording.text.split("\n")[0]]
     content = everything(folder)
-    present = content.pop("present.sqlite")
-    assert present.count(key.encode()) >= 1  # so that it is not met again; see `forgotten`
+    assert content.pop("present.sqlite").count(key.encode()) >= 1  # so that it is not met again
+    assert tables_with(folder, key) == {"forgotten"}
     for text in planted:
         assert not [name for name, held in content.items() if text.encode() in held], text
     if not kept.sealed:
@@ -138,16 +193,75 @@ def test_an_account_goes_with_its_posts(kept: Kept, tmp_path: Path) -> None:
         for p in kept.world.posts
         if kept.world.accounts[p.account] is owner
     } & kept.seen
+    before = kept.captures(folder)
+    with opened(folder) as connection:
+        going = showing(connection, {key, *posts}) & set(before)
     with Observatory.open(folder, write=True) as observatory:
         erased = erase(observatory, [key], "a court order", SystemClock().now())
         assert not {row.subject for row in observatory.account_rows()} & {key}
         assert not set(observatory.first_sights()) & posts
         assert observatory.acknowledged_looks() == observatory.looks
+        assert observatory.is_forgotten([key, *posts]) == set()
     assert (erased.posts, erased.accounts) == (len(posts), 1)
+    assert not [each for each in secrets_of(kept, going) if found_in(folder, each)]
+    left = kept.captures(folder)
+    assert all(before[leaf] == content for leaf, content in left.items())
+    assert set(before) - set(left) == going
     check(folder, kept)
     content = everything(folder)
     for text in (key, owner.id, *posts):
         assert not [name for name, held in content.items() if text.encode() in held], text
+
+
+def test_a_list_goes_whole_and_the_others_on_it_stay_proven(kept: Kept, tmp_path: Path) -> None:
+    """Whoever asks to be forgotten must not take away what is known of others."""
+    folder = kept.copy(tmp_path / "o")
+    with opened(folder) as connection:
+        shown = {
+            leaf: set(connection.execute(_SHOWN, {"leaf": leaf}).scalars())
+            for leaf in kept.captures(folder)
+        }
+    keys = {kept.naming(PLATFORM, p.id) for p in kept.world.posts} & kept.seen
+    leaf, others = max(shown.items(), key=lambda each: len(each[1] & keys))
+    key, *rest = sorted(others & keys)
+    assert len(rest) > 2
+    with Observatory.open(folder, write=True) as observatory:
+        erased = erase(observatory, [key], "asked", SystemClock().now())
+    assert erased.shared >= 1
+    assert str(erased.shared) in erased.text()
+    assert leaf not in kept.captures(folder)
+    paths, _ = export_receipts(
+        folder, tmp_path / "r", keys=rest, identities=kept.opened, everything=True
+    )
+    verifier = str(Log.open(folder / "log").keys[-1].key)
+    proven = {
+        subject["key"]
+        for path in paths
+        for subject in json.loads(path.with_suffix(".json").read_text())["subjects"]
+        if verify(path, key=verifier).sound
+    }
+    assert set(rest) <= proven
+
+
+def test_who_repeats_what_was_forgotten_is_named(kept: Kept, tmp_path: Path) -> None:
+    """Their posts are theirs and stay; but they may hold its words, so the operator is told."""
+    folder = kept.copy(tmp_path / "o")
+    posts = kept.world.posts
+    names = {p.id: kept.naming(PLATFORM, p.id) for p in posts}
+    repeated = {
+        names[posts[p.repeats].id]: names[p.id]
+        for p in posts
+        if p.repeats is not None and {names[posts[p.repeats].id], names[p.id]} <= kept.seen
+    }
+    original, again = min(repeated.items())
+    with Observatory.open(folder, write=True) as observatory:
+        erased = erase(observatory, [original], "asked", SystemClock().now())
+        assert again in erased.repeated_by
+        assert again in erased.text()
+        assert again in observatory.first_sights()
+        both = erase(observatory, erased.repeated_by, "asked", SystemClock().now())
+        assert both.posts == len(erased.repeated_by)
+    check(folder, kept)
 
 
 def test_what_is_forgotten_is_not_met_again(kept: Kept, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.archive.proof_writer import BATCH, account, write
 from vanished.archive import durable, keys, rotation
 from vanished.archive.exporting import export_receipts
-from vanished.archive.log import Log, LogKey
+from vanished.archive.log import WITNESS_KEY, Log, LogKey, SignerKey, VerifierKey
+from vanished.archive.log.witness import open_witness
 from vanished.archive.observatory import Observatory
 from vanished.archive.proof import next_key
 from vanished.archive.rotation import rotate
@@ -93,6 +95,30 @@ def test_killed_between_the_steps_either_key_is_whole(
     assert len(Log.open(folder / "log").keys) == (2 if after else 1)
     found = verify_folder(folder, now=NOW)
     assert found.sound, found.text()
+
+
+def test_a_witness_goes_on_only_with_the_new_key(folder: Path, tmp_path: Path) -> None:
+    """Who has stolen the folder must not be able to bring his own key to the witness."""
+    key = SignerKey("w.example/w", b"\3" * 32, WITNESS_KEY)
+    log = Log.open(folder / "log")
+
+    def offer(old: int, known: tuple[VerifierKey, ...]) -> tuple[int, str]:
+        log = Log.open(folder / "log")
+        lines = [f"old {old}", *(b64encode(h).decode() for h in log.consistency_proof(old))]
+        request = "\n".join(lines).encode() + b"\n\n" + bytes(log.note)
+        with open_witness(tmp_path / "w", key, {log.origin: known}) as witness:
+            answer = witness.consider(request)
+        return answer.status, answer.body
+
+    first = log.keys[0].key
+    assert offer(0, (first,))[0] == 200
+    with Observatory.open(folder, write=True) as observatory:
+        rotated = rotate(observatory, NOW)
+        write(observatory, lambda: None, commits=1)
+    new = VerifierKey.parse(rotated.key)
+    status, words = offer(log.size, (first,))
+    assert status == 403, words
+    assert offer(log.size, (first, new))[0] == 200
 
 
 def test_a_key_from_the_environment_cannot_be_changed_from_here(

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
+import socket
+import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
-from tests.cli.test_cli import loopback, run, web
+from tests.archive.proof_writer import account, write
+from tests.cli.test_cli import loopback, web
+from tests.cli.test_cli import run as run_process
+from vanished.archive.capture import new_identity, segments
+from vanished.archive.observatory import Observatory
+from vanished.cli import main
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
+    monkeypatch.setenv("COLUMNS", "200")
     return tmp_path
+
+
+def run(*words: str | Path, cwd: Path) -> CompletedProcess[str]:
+    """A command in this process, which need not load everything again; as `run_process` else."""
+    given = [str(word) for word in words]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["vanished", *given])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+    return CompletedProcess(given, code, out.getvalue(), err.getvalue())
 
 
 def facts(*words: str | Path, cwd: Path, code: int = 0) -> dict[str, Any]:
@@ -71,7 +99,7 @@ def test_from_a_page_to_evidence_and_to_oblivion(home: Path) -> None:
     loopback(folder)
     with web() as (_, url):
         facts("add", "page", url, cwd=folder)
-        assert run("watch", "--for", "2", cwd=folder).returncode == 0
+        assert run_process("watch", "--for", "2", cwd=folder).returncode == 0
     (key,) = facts("log", "key", cwd=folder)["keys"]
     assert facts("verify", folder, "--key", key, cwd=home)["sound"] is True
     assert facts("export", "wacz", home / "x.wacz", cwd=folder)["captures"] == 1
@@ -83,6 +111,7 @@ def test_from_a_page_to_evidence_and_to_oblivion(home: Path) -> None:
     post = json.loads((home / "r/0.json").read_text())["subjects"][0]["key"]
     for words, part in [
         (("forget", post, "--why", ""), "Give a reason"),
+        (("forget", post, "--why", "one\ntwo"), "Give a reason"),
         (("forget", "nobody", "--why", "asked"), "is no post or account"),
         (("export", "wacz", home / "y.wacz", "--of", "nobody"), "No capture shows nobody"),
         (("unseal", ".", folder, "--identity", "nowhere"), "nowhere cannot be read"),
@@ -121,3 +150,131 @@ def test_a_witness_needs_a_name_once(home: Path) -> None:
     assert not (home / "w").exists()
     said = refused("witness", "w", "--name", "w.example", "--know", "nonsense", cwd=home)
     assert "nonsense" in said
+
+
+# -- sealed --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sealed(home: Path) -> Path:
+    """A sealed observatory with captures; home/secret.age opens it, home/other.age does not."""
+    recipient, secret = new_identity()
+    (home / "secret.age").write_text(secret)
+    (home / "other.age").write_text(new_identity()[1])
+    facts("init", "o", "--seal-to", recipient, cwd=home)
+    with Observatory.open(home / "o", write=True) as observatory:
+        account(observatory)
+        write(observatory, lambda: None, commits=2)
+    return home / "o"
+
+
+def test_to_another_machine_and_no_further(
+    sealed: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unsealed where none of the collector's secrets are: it reads, proves, and does not write."""
+    for words, part in [
+        (("o", "r", "--identity", "other.age"), "sealed to other keys"),
+        (("o", "r", "--identity", "nowhere.age"), "nowhere.age cannot be read"),
+        (("o", "r", "--identity", "o/observatory.toml"), "is no age identity"),
+        (("o", "o/r", "--identity", "secret.age"), "lies in o"),
+        (("o", "other.age", "--identity", "secret.age"), "not an empty folder"),
+    ]:
+        said = refused("unseal", *words, cwd=home)
+        assert part in said
+        assert len(said.strip().splitlines()) == 1
+    assert not (home / "r").exists()
+    assert not (sealed / "r").exists()
+    monkeypatch.delenv("VANISHED_KEY")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "elsewhere"))
+    made = facts("unseal", "o", "readable", "--identity", "secret.age", cwd=home)
+    assert made == {"folder": "readable", "segments": len(segments(sealed / "captures"))}
+    assert facts("verify", "readable", cwd=home)["sound"] is True
+    assert run("doctor", "-o", "readable", "--json", cwd=home).stdout == "[]\n"
+    assert facts("report", "-o", "readable", cwd=home)["lost"] == 0
+    assert facts("export", "wacz", "x.wacz", "-o", "readable", cwd=home)["captures"] == 6
+    for line in ("watch --for 1", "add page https://a.example/", "forget x --why asked"):
+        said = refused(*line.split(), "-o", "readable", cwd=home)
+        assert "readable copy, which is not written to" in said
+    for line in ("log rotate", "log stamp"):
+        said = refused(*line.split(), "-o", "readable", cwd=home)
+        assert "readable copy, which is not written to" in said
+    refused("report", "--names", "-o", "readable", cwd=home, code=3)
+
+
+def test_what_is_sealed_is_not_exported_by_halves(sealed: Path, home: Path) -> None:
+    before = {path.name for path in home.iterdir()}
+    for kind, target in (("wacz", home / "x.wacz"), ("receipts", home / "r")):
+        assert "give --identity" in refused("export", kind, target, cwd=sealed)
+        said = refused("export", kind, target, "--identity", home / "other.age", cwd=sealed)
+        assert "other keys" in said
+    assert {path.name for path in home.iterdir()} == before
+    found = facts("export", "receipts", home / "r", "--identity", home / "secret.age", cwd=sealed)
+    assert found == {"folder": str(home / "r"), "receipts": 6, "withheld": 0}
+
+
+def test_a_choice_is_remarked_and_nothing_is_wrong(home: Path, sealed: Path) -> None:
+    """Exit code 0, so that a timer can run the doctor; the price of --no-seal is told each time."""
+    facts("init", "open", "--no-seal", cwd=home)
+    with Observatory.open(home / "open", write=True) as observatory:
+        account(observatory)
+        write(observatory, lambda: None, commits=1)
+        observatory.add_account(observatory.account_rows()[0].account, 2**62)
+    found = json.loads(run("doctor", "--json", cwd=home / "open").stdout)
+    assert [each["what"] for each in found if each["remark"]] == [
+        "captures are not sealed, so whoever takes this machine can read them"
+    ]
+    text = run("doctor", cwd=home / "open").stdout
+    assert text.splitlines()[-1].startswith("Remark: ")
+
+
+def test_where_there_is_no_log_it_is_said(home: Path) -> None:
+    assert "is not an observatory" in refused("log", "key", cwd=home, code=3)
+    facts("init", "o", "--no-seal", cwd=home)
+    assert "no bytes were kept yet" in refused("export", "wacz", home / "x.wacz", cwd=home / "o")
+    settings = home / "o/observatory.toml"
+    settings.write_text(settings.read_text().replace("keep = true", "keep = false"))
+    for path in sorted((home / "o/log").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (home / "o/log").rmdir()
+    for words in (
+        ("log", "key"),
+        ("log", "rotate"),
+        ("log", "stamp"),
+        ("export", "wacz", "x.wacz"),
+        ("export", "receipts", "r"),
+    ):
+        assert "keeps no captures" in refused(*words, cwd=home / "o")
+    assert facts("verify", ".", cwd=home / "o")["sound"] is True
+
+
+def test_a_taken_port_is_one_sentence(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refused("witness", "w", "--name", "w.example", "--port", port, cwd=home)
+    assert "choose another port" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+PROOF = ["init", "verify", "unseal", "forget", "witness", "doctor", "export wacz"]
+PROOF += ["export receipts", "log key", "log rotate", "log stamp"]
+
+
+@pytest.mark.parametrize("command", PROOF)
+def test_help_reads_well(command: str, home: Path) -> None:
+    """A sentence on what it is for, every option explained, an example."""
+    done = run(*command.split(), "--help", cwd=home)
+    assert done.returncode == 0
+    text = done.stdout
+    lines = text.splitlines()
+    assert f"vanished {command} " in lines[0]
+    assert re.fullmatch(r"  [A-Z].{20,}", lines[2])
+    assert re.search(r"^  Example: vanished " + command, text, re.MULTILINE)
+    assert "--json" in text
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)(.*)$", text, re.MULTILINE)
+    assert len(options) >= 2
+    for option, rest in options:
+        assert re.search(r"[A-Z][a-z]|NAME=FILE|[A-Z]", rest), (
+            f"{command} {option} is not explained"
+        )

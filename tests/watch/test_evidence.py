@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.archive.seized import traces
 from tests.needs import needs_shared
-from vanished.archive.capture import Read, read_segment, segments
+from vanished.archive.capture import (
+    Read,
+    check_capture,
+    identities,
+    new_identity,
+    read_segment,
+    segments,
+)
+from vanished.archive.erasing import erase
 from vanished.archive.observatory import Observatory
-from vanished.archive.rows import AccountRow, PostRow, Track
+from vanished.archive.rows import AccountRow, Entry, Evidence, PostRow, Track
 from vanished.archive.settings import FILE
+from vanished.archive.verify.folder import verify_folder
+from vanished.clock import SystemClock
 from vanished.lab.clock import SteppedClock
 from vanished.lab.month import create, watch_world
 from vanished.lab.serve import running
-from vanished.lab.source import PLATFORM
+from vanished.lab.source import PLATFORM, LabSource
 from vanished.lab.world import World
 from vanished.model import (
     ABSENT,
@@ -29,6 +41,7 @@ from vanished.model import (
     Cause,
     Fault,
     Kind,
+    Look,
     Observation,
     Post,
     Signal,
@@ -36,10 +49,12 @@ from vanished.model import (
     Via,
     failed,
 )
-from vanished.net.exchange import Exchange
+from vanished.net.exchange import Exchange, Fetch, Leg
+from vanished.sources import Source
 from vanished.watch.absorb import digest
 from vanished.watch.evidence import Gathering, worth
 from vanished.watch.importing import take_over
+from vanished.watch.live import build_watch, open_door
 
 GONE = Signal(Kind.GONE, frozenset({Cause.PLATFORM}), rule="t/violation@1", words="违规")
 OTHER = Signal(Kind.GONE, frozenset({Cause.UNKNOWN}), rule="http/404@1")
@@ -117,6 +132,18 @@ def test_bytes_that_show_a_forgotten_post_are_left_out() -> None:
     assert evidence is not None
     assert evidence.exchanges == ()
     assert evidence.facts["left_out"] == "the bytes show a post that was forgotten"
+
+
+def test_the_answer_to_a_batch_belongs_to_all_that_it_shows() -> None:
+    """Else a post would be forgotten, and stay readable in its neighbour's capture."""
+    gathering = Gathering([Exchange("https://a.example/", 10, 20, 200)], lambda: 3)
+    gathering.weigh(post(), seen(ALIVE), NEW)
+    neighbour = replace(post(**KNOWN), post=replace(post(**KNOWN).post, key="neighbour"))
+    assert gathering.weigh(neighbour, seen(ALIVE), OLD).capture == ""
+    evidence = gathering.finish(30)
+    assert evidence is not None
+    assert [subject.key for subject in evidence.subjects] == ["post"]
+    assert evidence.beside == {"post", "neighbour"}
 
 
 # -- a whole watch -----------------------------------------------------------------------------
@@ -220,3 +247,154 @@ def test_an_import_leaves_evidence_of_each_record_once(
     reads = [r for path in segments(tmp_path / "o/captures") for r in read_segment(path)]
     assert {r.facts["facts"]["peer"] for r in reads} == {"wechatscope"}
     assert {s.what for r in reads if r.manifest for s in r.manifest.subjects} == {"import"}
+
+
+# -- bytes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Of every file that evidence could go to."""
+    found = [*folder.glob("captures/*"), *folder.glob("log/**/*")]
+    return {str(path.relative_to(folder)): path.stat().st_size for path in found if path.is_file()}
+
+
+@pytest.mark.usefixtures("key")
+def test_looks_at_what_stays_as_it_is_cost_no_byte(tmp_path: Path) -> None:
+    """A quiet year must not fill the disk."""
+    world = World.generate(12, days=2, accounts=2, posts_per_day=5.0)
+    world = replace(world, posts=tuple(replace(p, loss=None, edited=None) for p in world.posts))
+    folder = tmp_path / "o"
+    clock = SteppedClock(world.start, stride=30 * MINUTE)
+    with running(world, clock, traps=0.0) as url:
+        create(folder, world, url, clock, commit_s=600.0)
+        with Observatory.open(folder, write=True) as observatory:
+            asyncio.run(watch_world(observatory, clock, world.end + DAY))
+            assert observatory.proof is not None
+            observatory.proof.sign()
+            before, looks = sizes(folder), observatory.looks
+            asyncio.run(watch_world(observatory, clock, world.end + 3 * DAY))
+            observatory.proof.sign()
+            assert observatory.looks > looks + 20
+            assert sizes(folder) == before
+            assert sum(before.values()) > 0
+
+
+def test_the_past_names_the_capture_of_what_was_new(watched: Watched) -> None:
+    """From a row to its bytes and back."""
+    with Observatory.open(watched.folder) as observatory, observatory.past() as past:
+        rows = past.execute(
+            "select subject, capture, kind from observations where capture != ''"
+        ).fetchall()
+    assert len(rows) > len(watched.met)
+    for subject, capture, kind in rows:
+        told = watched.captures[int(capture)].facts["facts"]["subjects"]
+        assert (subject, kind) in {(s["key"], s["signal"]["kind"]) for s in told if "signal" in s}
+
+
+def content(read: Read) -> bytes:
+    """What a capture holds, unpacked."""
+    return b"".join(record.block() for record in read.records)
+
+
+class Batched(LabSource):
+    """The lab's platform, asked for four posts at a time."""
+
+    batch = 4
+
+    async def look(self, posts: Sequence[Post], fetch: Fetch) -> list[Look]:
+        return [look for post in posts for look in await LabSource.look(self, [post], fetch)]
+
+
+@pytest.mark.usefixtures("key")
+def test_a_batch_is_one_capture_and_is_forgotten_as_one(tmp_path: Path) -> None:
+    world = World.generate(4, days=3, accounts=2, posts_per_day=20.0)
+    folder = tmp_path / "o"
+    clock = SteppedClock(world.start, stride=30 * MINUTE)
+    with running(world, clock, traps=0.0) as url:
+        create(folder, world, url, clock, commit_s=600.0)
+        with Observatory.open(folder, write=True) as observatory:
+            chosen: Mapping[str, Source] = {PLATFORM: Batched(observatory.naming, {"url": url})}
+
+            async def watch() -> None:
+                async with open_door(observatory.settings, clock) as door:
+                    made = build_watch(observatory, chosen, door, clock, lambda event: None)
+                    await made.run(world.end)
+
+            asyncio.run(watch())
+            reads = [r for path in segments(folder / "captures") for r in read_segment(path)]
+            seen_directly = [
+                sum(s.get("via") == DIRECT.value for s in r.facts["facts"]["subjects"])
+                for r in reads
+            ]
+            assert max(seen_directly) > 1
+            repeated = {world.posts[p.repeats].id for p in world.posts if p.repeats is not None}
+            shown = [
+                ({s["native_id"] for s in r.facts["facts"]["subjects"]}, content(r))
+                for r, direct in zip(reads, seen_directly, strict=True)
+                if direct
+            ]
+            post = next(  # in a neighbour's capture, and its id in no post of somebody else
+                p
+                for p in world.posts
+                if p.id not in repeated
+                and not p.loss
+                and any(p.id.encode() in held and p.id not in news for news, held in shown)
+            )
+            erase(observatory, [observatory.naming(PLATFORM, post.id)], "asked", clock.now())
+    left = [r for path in segments(folder / "captures") for r in read_segment(path)]
+    assert left
+    for read in left:
+        assert post.id.encode() not in content(read)
+        assert post.wording.title.encode() not in content(read)
+    assert not traces(folder, [post.id, post.wording.title])
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.usefixtures("key")
+def test_a_hostile_body_is_kept_read_back_and_verified(tmp_path: Path, sealed: bool) -> None:
+    """8 MB of zeros pack a thousandfold, as bombs do; evidence must not be refused as one."""
+    recipient, secret = new_identity()
+    opened = identities(secret) if sealed else None
+    url, zeros = "https://a.example/zeros", bytes(8 << 20)
+    with Observatory.create(tmp_path / "o", [recipient] if sealed else []) as observatory:
+        leg = Leg("GET", url, (), b"", 10, 20, 200, "OK", (("Content-Type", "text/html"),), zeros)
+        exchange = Exchange(url, 10, 20, 200, legs=(leg,))
+        made = Evidence(observatory.next_leaf(), 30, "here", (), {"n": 1}, (exchange,))
+        observatory.commit(Entry(evidence=[made]), 30)
+    (path,) = segments(tmp_path / "o/captures")
+    (read,) = read_segment(path, opened)
+    assert check_capture(read) == []
+    assert any(record.payload_length == len(zeros) for record in read.records)
+    found = verify_folder(tmp_path / "o", now=SystemClock().now(), identities=opened)
+    assert found.sound, found.text()
+    assert "1 of 1 captures are the bytes" in found.text()
+
+
+@pytest.mark.usefixtures("key")
+def test_a_login_is_in_no_capture(tmp_path: Path) -> None:
+    """Who reads the evidence must not be able to log in with it."""
+    world = World.generate(4, days=1, accounts=1, posts_per_day=2.0)
+    clock = SteppedClock(world.start, stride=30 * MINUTE)
+    with running(world, clock, traps=0.0) as url:
+        create(tmp_path / "o", world, url, clock, commit_s=600.0)
+        with Observatory.open(tmp_path / "o", write=True) as observatory:
+
+            async def ask() -> Sequence[Exchange]:
+                async with open_door(observatory.settings, clock) as door:
+                    fetch = door.fetcher(1)
+                    headers = {"Authorization": "Bearer planted-token", "Cookie": "s=planted-too"}
+                    await fetch.request("GET", url, headers=headers)
+                    return fetch.exchanges
+
+            exchanges = asyncio.run(ask())
+            made = Evidence(observatory.next_leaf(), 30, "here", (), {}, tuple(exchanges))
+            observatory.commit(Entry(evidence=[made]), 30)
+    (path,) = segments(tmp_path / "o/captures")
+    (read,) = read_segment(path)
+    assert b"GET / HTTP/1.1" in content(read)
+    assert b"planted" not in content(read)

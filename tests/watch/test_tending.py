@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.archive.proof_writer import account, write
 from tests.servers.calendar import calendar
@@ -24,10 +25,13 @@ from vanished.archive.proof import signer
 from vanished.archive.settings import FILE
 from vanished.archive.verify.folder import verify_folder
 from vanished.clock import SystemClock
+from vanished.errors import UsageError
 from vanished.model import HOUR
 from vanished.watch.ledger import Event
 from vanished.watch.live import open_door, tended
 from vanished.watch.tending import Tended, Tending, tend_folder
+from vanished.watch.witnessing import run_witness
+from vanished.watch.witnessing import signer as signer_of_witness
 
 NOW = SystemClock().now()
 START_S = 20.0
@@ -207,3 +211,52 @@ async def test_it_goes_on_beside_a_watch(tmp_path: Path) -> None:
     found = verify_folder(folder, now=NOW)
     assert found.sound, found.text()
     assert list((folder / "log/stamps").rglob("alpha.tsr"))
+
+
+async def test_the_operator_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
+    """A witness and an authority that are gone: sentences for the operator, and looks as before."""
+    folder = observed(tmp_path / "o")
+    with authority(tmp_path / "a") as first:
+        gone = f'[stamps.authorities]\nalpha = {{ url = "{first.url}", root = "{first.root}" }}'
+    add(folder, gone)
+    add(folder, friends("http://127.0.0.1:9", str(_some_witness())))
+    told: list[Event] = []
+    clock = SystemClock()
+    with Observatory.open(folder, write=True) as observatory:
+        async with (
+            open_door(observatory.settings, clock) as door,
+            tended(observatory, door, clock, told.append),
+        ):
+            for _ in range(100):
+                write(observatory, lambda: None, commits=1)
+                await asyncio.sleep(0.05)
+                if len(told) >= 2:
+                    break
+        kept = observatory.looks
+    words = [str(event.facts["words"]) for event in told if event.kind == "proof-trouble"]
+    assert any("the witness 'w.example/other' did not cosign" in each for each in words), words
+    assert any("alpha: the authority gave no stamp" in each for each in words), words
+    assert kept > 0
+    assert verify_folder(folder, now=NOW).sound
+
+
+def test_a_witness_has_one_memory(tmp_path: Path) -> None:
+    """Two folders under one key could cosign two forks without either of them noticing."""
+    with witness(tmp_path / "w") as (_, key):
+        pass
+    with witness(tmp_path / "w") as (_, again):
+        assert again == key
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(UsageError, match="has a key already"):
+        signer_of_witness(tmp_path / "elsewhere/w", "w.example/w")
+    assert not (tmp_path / "elsewhere/w").exists()
+
+
+def test_a_key_that_is_none_leaves_no_witness(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nonsense"):
+        run_witness(
+            tmp_path / "w", name="w.example", know=["nonsense"], host="127.0.0.1", port=0,
+            as_json=True, console=Console(stderr=True),
+        )  # fmt: skip
+    assert not (tmp_path / "w").exists()
+    assert not list((tmp_path / "config").rglob("*.witness"))

@@ -3,6 +3,7 @@
 In: keys of posts or accounts and a reason that names nobody. Out: an observatory in which nothing
 shows them any more, and whose every other proof holds: the leaves stay, meaningless without their
 salts, and a statement in the log says when and why so many were emptied, not whom they showed.
+Posts of others that repeat a forgotten one are theirs and stay; which, is told.
 
 Crash-safe: the statement and an intent (`meta.erasing`) are one commit; what follows is repeated by
 the next opening for writing until it is done. A capture of a list goes whole, also where it showed
@@ -23,6 +24,8 @@ from vanished.archive import forgetting, present
 from vanished.archive.capture import Place
 from vanished.archive.capture import forget as forget_captures
 from vanished.archive.leaves import FORGOTTEN, Leaf, leaves, showing
+from vanished.archive.mapping import WHO_POST
+from vanished.archive.vault import Vault
 from vanished.errors import UsageError
 from vanished.model import Micros
 
@@ -43,6 +46,7 @@ class Erased:
     captures: int
     shared: int  # captures that went though they showed others as well
     leaf: int | None  # None: this observatory keeps no log
+    repeated_by: tuple[str, ...] = ()  # keys of posts of others that repeat what was forgotten
     traces: bool = False  # a reader holds old pages of the present; they go when it has ended
 
     def facts(self) -> dict[str, object]:
@@ -53,6 +57,7 @@ class Erased:
             "captures": self.captures,
             "shared_captures": self.shared,
             "leaf": self.leaf,
+            "repeated_by": list(self.repeated_by),
             "traces": self.traces,
         }
 
@@ -65,6 +70,11 @@ class Erased:
             lines.append(f"{self.shared} of these captures were lists that showed others as well.")
         if self.leaf is not None:
             lines.append(f"Leaf {self.leaf} of the log says that and why, not what.")
+        if self.repeated_by:
+            lines.append(
+                f"{len(self.repeated_by)} posts of others repeat what was forgotten, and may show"
+                f" its words; forget them, too, if they should go: {', '.join(self.repeated_by)}."
+            )
         if self.traces:
             lines.append(
                 "Somebody is reading this observatory, so traces are left in present.sqlite until"
@@ -87,6 +97,7 @@ def erase(observatory: Observatory, keys: Collection[str], why: str, now: Micros
         known = _known(connection, keys)
         going = sorted(showing(connection, doomed))
         shared = _shared(connection, going, doomed)
+        repeated_by = _repeated_by(connection, observatory.vault, doomed)
     if unknown := sorted(set(keys) - known):
         raise UsageError(
             f"'{unknown[0][:40]}' is no post or account of this observatory; give a key as vanished"
@@ -104,7 +115,14 @@ def erase(observatory: Observatory, keys: Collection[str], why: str, now: Micros
     assert forgotten is not None
     traces = not present.scrub(engine)
     return Erased(
-        forgotten.posts, forgotten.accounts, forgotten.rows, len(going), shared, leaf, traces
+        forgotten.posts,
+        forgotten.accounts,
+        forgotten.rows,
+        len(going),
+        shared,
+        leaf,
+        repeated_by,
+        traces,
     )
 
 
@@ -172,6 +190,23 @@ def _shared(connection: sa.Connection, going: Collection[int], doomed: Collectio
         shown = connection.execute(sa.select(c.key).where(c.leaf == leaf)).scalars()
         others += any(key not in doomed for key in shown)
     return others
+
+
+def _repeated_by(
+    connection: sa.Connection, vault: Vault, doomed: Collection[str]
+) -> tuple[str, ...]:
+    """Posts that stay though they repeat one of `doomed`; whom they repeat is sealed in them."""
+    c = present.posts.c
+    query = sa.select(c.key, c.platform, c.who).execution_options(yield_per=10_000)
+    going: set[tuple[str, str]] = set()
+    repeating: list[tuple[str, tuple[str, str]]] = []
+    for key, platform, who in connection.execute(query):
+        native_id, _, repeats = vault.open_list(who, WHO_POST)
+        if key in doomed:
+            going.add((platform, native_id))
+        elif repeats is not None:
+            repeating.append((key, (platform, repeats)))
+    return tuple(sorted(key for key, original in repeating if original in going))
 
 
 def _intent(doomed: Collection[str], going: Collection[int]) -> str:

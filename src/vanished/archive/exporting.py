@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
-from vanished.archive.capture import Identities, Read, check_capture, read_at
+from vanished.archive.capture import Damage, Identities, Place, Read, check_capture, read_at, tar
+from vanished.archive.capture.segments import SEALED
 from vanished.archive.durable import make_folder, refusals, write_atomically
 from vanished.archive.folder import located
 from vanished.archive.leaves import Leaf, leaves, opened, posts_of, showing, withheld
@@ -113,8 +115,10 @@ def export_wacz(
     damaged, StorageError; `target` is then as it was.
     """
     settings = located(folder)
-    log = Log.open(folder / LOG)
+    log = _opened_log(folder)
     chosen = choose(folder, log, keys, everything=everything)
+    if not chosen.leaves:
+        raise UsageError(f"There is nothing to export: {_why_none(chosen)}.")
     note_of = _notes(folder / LOG, log)
     written = write_wacz(
         target,
@@ -136,20 +140,51 @@ def export_receipts(
     identities: Identities | None = None,
     everything: bool = False,
 ) -> tuple[list[Path], Chosen]:
-    """Write the receipt and the public manifest of each capture into the folder `target`."""
+    """Write the receipt and the public manifest of each capture into the folder `target`.
+
+    Raises as `export_wacz` does; nothing is written unless every one of them could be made.
+    """
     located(folder)
-    log = Log.open(folder / LOG)
+    log = _opened_log(folder)
     chosen = choose(folder, log, keys, everything=everything)
     note_of = _notes(folder / LOG, log)
+    made = [
+        (each.index, each.manifest, each.receipt)
+        for each in _exhibits(folder, chosen.leaves, identities, log, note_of)
+    ]
     paths: list[Path] = []
     with refusals(f"write receipts to {target}"):
         make_folder(target)
-        for exhibit in _exhibits(folder, chosen.leaves, identities, log, note_of):
-            path = target / f"{exhibit.index}.tlog-proof"
-            write_atomically(target / f"{exhibit.index}.json", exhibit.manifest)
-            write_atomically(path, exhibit.receipt)
+        for index, manifest, receipt in made:
+            path = target / f"{index}.tlog-proof"
+            write_atomically(target / f"{index}.json", manifest)
+            write_atomically(path, receipt)
             paths.append(path)
     return paths, chosen
+
+
+def _opened_log(folder: Path) -> Log:
+    """The log. Raises UsageError for an observatory that never had one, DamagedError."""
+    if not (folder / LOG).is_dir() and not located(folder).capture.keep:
+        raise UsageError("This observatory keeps no captures, so there is nothing to prove.")
+    return Log.open(folder / LOG)
+
+
+def log_keys(folder: Path) -> list[str]:
+    """The verifier keys of the observatory's log, oldest first. Raises as `export_wacz` does."""
+    located(folder)
+    return [str(known.key) for known in _opened_log(folder).keys]
+
+
+def _why_none(chosen: Chosen) -> str:
+    if chosen.withheld:
+        return (
+            f"{chosen.withheld} captures were withheld, whose authors may have taken the posts"
+            " down; --everything exports them, not to be published"
+        )
+    if chosen.unsigned:
+        return f"{chosen.unsigned} captures wait for the next signed checkpoint; try again then"
+    return "no bytes were kept yet, or all were forgotten"
 
 
 def _exhibits(
@@ -162,10 +197,13 @@ def _exhibits(
     for leaf in chosen:
         place = leaf.place
         assert place is not None
-        if place.segment.endswith(".tar") and identities is None:
+        sealed = place.segment.endswith(SEALED)
+        if sealed and identities is None:
             raise UsageError(f"Nothing was exported: {SEALED_ADVICE}.")
         read = read_at(folder / CAPTURES, place, identities)
         wrong = check_capture(read)
+        if wrong and sealed and identities is not None:
+            _check_identity(folder / CAPTURES, place, identities)
         if wrong or read.manifest is None or read.leaf != leaf.hash:
             why = wrong[0] if wrong else "it is not what the log committed to"
             raise EvidenceError(f"capture {leaf.index} is damaged ({why}); nothing was exported")
@@ -174,6 +212,15 @@ def _exhibits(
         receipt = make_receipt(log, leaf.index, entry, note_of(leaf.index))
         stored = b"".join(record.member for record in read.records)
         yield Exhibit(leaf.index, stored, manifest, bytes(receipt), _title(read))
+
+
+def _check_identity(folder: Path, place: Place, identities: Identities) -> None:
+    """Raises UsageError if a capture is sealed to other keys, which is no damage to it."""
+    with refusals(f"read {folder / place.segment}"), (folder / place.segment).open("rb") as file:
+        file.seek(place.offset)
+        for framed in tar.frames(BytesIO(file.read(place.length)), place.segment):
+            if not isinstance(framed, Damage):
+                identities.open(framed.sealed)
 
 
 def _title(read: Read) -> str:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import duckdb
 
+from vanished.archive.folder import READABLE
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, host_of
 from vanished.clock import SystemClock, span
 from vanished.errors import VanishedError
 from vanished.model import HOUR, SECOND, Micros
 from vanished.sources.registry import source
-from vanished.watch.doctor_proof import troubles
+from vanished.watch.doctor_proof import remarks, troubles
 from vanished.watch.finding import Finding as Finding
 
 SCARCE_BYTES = 512 * 1024 * 1024
@@ -36,10 +37,21 @@ def examine(folder: Path) -> list[Finding]:
             *_looks(observatory),
             *troubles(observatory, SystemClock().now()),
             *_disk(folder),
-            *_accounts(observatory),
-            *_posts(observatory),
-            *_hosts(observatory),
+            # A copy is read on another machine, without the key of names, and never watches.
+            *([] if (folder / READABLE).exists() else _watched(observatory)),
         ]
+
+
+def advise(folder: Path) -> list[Finding]:
+    """Remarks on the observatory in `folder`: choices with a price, nothing that is wrong."""
+    with Observatory.open(folder) as observatory:
+        return list(remarks(observatory))
+
+
+def _watched(observatory: Observatory) -> Iterator[Finding]:
+    yield from _accounts(observatory)
+    yield from _posts(observatory)
+    yield from _hosts(observatory)
 
 
 def _damages(observatory: Observatory) -> Iterator[Finding]:

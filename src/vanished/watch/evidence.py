@@ -74,6 +74,7 @@ class Gathering:
         """`seen`, with the capture that holds its bytes if they are worth keeping."""
         if not self.exchanges:
             return seen
+        self.beside |= {row.subject}  # the answer to a batch shows all of it, news or not
         what = worth(row, seen, version)
         if what is None:
             return seen

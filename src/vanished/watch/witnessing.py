@@ -42,8 +42,9 @@ def run_witness(
 
     Raises UsageError, ConfigError, LockedError, DamagedError.
     """
+    added = [str(VerifierKey.parse(text)) for text in know]  # before anything is made
     key = signer(folder, name)
-    learn(folder, know)
+    learn(folder, added)
 
     def ready(number: int) -> None:
         if as_json:
@@ -68,7 +69,8 @@ def run_witness(
 def signer(folder: Path, name: str | None) -> SignerKey:
     """The witness's key, from outside its folder; made with the folder, whose name is then given.
 
-    Raises UsageError where the name is missing, no name, or another than the folder has.
+    Raises UsageError where the name is missing, no name, or another than the folder has; and where
+    the name's key lies here already: a second memory under one key could cosign a fork.
     """
     path = folder / NAME
     with refusals(f"open the witness's folder {folder}"):
@@ -79,21 +81,30 @@ def signer(folder: Path, name: str | None) -> SignerKey:
                     f"{folder} is no witness yet; give it a name with --name, such as"
                     " witness.example.org: its signatures carry it."
                 )
+            if (lying := keys.place(keys.WITNESS, _identity(name))).exists():
+                raise UsageError(
+                    f"{name} has a key already, {lying}, and with it a memory elsewhere of what it"
+                    " has cosigned; go on with that folder, or choose another name."
+                )
             make_folder(folder)
             write_atomically(path, f"{name}\n".encode())
         elif name not in (None, known):
             raise UsageError(f"The witness in {folder} is called {known}, not {name}.")
     called = known or name or ""
-    value = keys.load(keys.WITNESS, f"witness-{sha256(called.encode()).hexdigest()[:16]}", True)
+    value = keys.load(keys.WITNESS, _identity(called), True)
     return SignerKey(called, sha256(value.value).digest(), WITNESS_KEY)
 
 
+def _identity(name: str) -> str:
+    """What the key file of a witness of this name is called."""
+    return f"witness-{sha256(name.encode()).hexdigest()[:16]}"
+
+
 def learn(folder: Path, know: Sequence[str]) -> None:
-    """Add the verifier keys of logs to those that are witnessed. Raises UsageError."""
+    """Add the verifier keys of logs to those that are witnessed."""
     path = folder / LOGS
-    added = [str(VerifierKey.parse(text)) for text in know]
     with refusals(f"write {path}"):
         before = path.read_text("utf-8").splitlines() if path.is_file() else []
-        fresh = [line for line in added if line not in before]
+        fresh = [line for line in dict.fromkeys(know) if line not in before]
         if fresh or not path.is_file():
             write_atomically(path, "".join(f"{line}\n" for line in [*before, *fresh]).encode())
