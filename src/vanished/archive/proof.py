@@ -267,9 +267,10 @@ class Proof:
 
     def acknowledged(self, now: Micros) -> None:
         """The commit holds: extend the log, and sign it if the last checkpoint is old enough."""
-        if not self._pending:
+        if self._pending:
+            self.logged()
+        if self.log.next_index == self.log.size:
             return
-        self.logged()
         every = int(self._settings.log.checkpoint_every_s * SECOND)
         if self._signed_at is None or now - self._signed_at >= every:
             self._signed_at = now
