@@ -36,6 +36,7 @@ from vanished.model import (
     Via,
     failed,
 )
+from vanished.net.exchange import Exchange
 from vanished.net.politeness import Politeness
 from vanished.sources import Naming
 from vanished.watch.ledger import Event
@@ -330,3 +331,27 @@ async def test_a_post_lost_before_its_account_is_judged_again_with_it(
     verdict = verdict_of(observatory, "p1")
     assert verdict.state is State.GONE
     assert verdict.explained_by == observatory.naming("page", "a")
+
+
+async def test_what_was_captured_is_signed_though_nothing_else_happens(
+    observatory: Observatory,
+) -> None:
+    """Else the last capture before a quiet hour could be denied by whoever takes the machine."""
+    clock = Jumping()
+    proof = observatory.proof
+    assert proof is not None
+    unsigned: list[tuple[Micros, int]] = []
+
+    def answer(post: str, now: Micros) -> Signal:
+        unsigned.append((now - START, proof.log.next_index - proof.log.size))
+        return ALIVE
+
+    source = Scripted(observatory.naming, clock, lambda now: ["p1"], answer)
+    watch, _ = watching(observatory, source, discover_every=DAY)
+    exchange = Exchange("http://t/p1", START, START + 1, 200)
+    watch.door.fetcher = lambda *_: SimpleNamespace(exchanges=[exchange])  # type: ignore[assignment, method-assign]
+    await watch.run(START + HOUR)
+    assert proof.log.size >= 2  # the list that showed it first, and its own first answer
+    later = [waiting for passed, waiting in unsigned if passed > MINUTE]
+    assert later
+    assert not any(later), unsigned

@@ -269,10 +269,19 @@ class Proof:
         """The commit holds: extend the log, and sign it if the last checkpoint is old enough."""
         if self._pending:
             self.logged()
+        self.sign_if_due(now)
+
+    @property
+    def sign_at(self) -> Micros | None:
+        """When the next checkpoint is due; None while there is nothing to sign."""
         if self.log.next_index == self.log.size:
-            return
+            return None
         every = int(self._settings.log.checkpoint_every_s * SECOND)
-        if self._signed_at is None or now - self._signed_at >= every:
+        return 0 if self._signed_at is None else self._signed_at + every
+
+    def sign_if_due(self, now: Micros) -> None:
+        """Publish a checkpoint if one is due by `now`."""
+        if self.sign_at is not None and self.sign_at <= now:
             self._signed_at = now
             self.log.checkpoint()
 

@@ -114,6 +114,8 @@ class Watch:
         try:
             while not self._stop and (until is None or self.clock.now() < until):
                 self._dispatch(self.clock.now())
+                if self.observatory.proof is not None:
+                    self.observatory.proof.sign_if_due(self.clock.now())
                 if self._answered and self._must_commit(self.clock.now()):
                     self._commit(self.clock.now())  # and ask again what that made due
                 else:
@@ -160,6 +162,8 @@ class Watch:
         dates = [until] if until is not None else []
         if self._answered:
             dates.append(self._last_commit + self.commit_every)
+        if self.observatory.proof is not None and self.observatory.proof.sign_at is not None:
+            dates.append(self.observatory.proof.sign_at)
         if free:
             dates.append(self.schedule.next_due(now))
             dates += [
