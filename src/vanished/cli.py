@@ -65,11 +65,16 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {why}; name another file.") from None
 
 
-def opened_identity(path: Path | None) -> Identities | None:
-    """The identities in a key file, if one was named."""
+def read_identity(path: Path) -> Identities:
+    """The identities in a key file."""
     from vanished.archive.capture import identities
 
-    return None if path is None else identities(read_text(path))
+    return identities(read_text(path))
+
+
+def opened_identity(path: Path | None) -> Identities | None:
+    """The identities in a key file, if one was named."""
+    return None if path is None else read_identity(path)
 
 
 def say(facts: object, text: str, as_json: bool) -> None:
@@ -208,7 +213,7 @@ def verify(
     """Check bytes, log, signatures, witnesses and stamps, offline; exit 1 on any damage."""
     from vanished.archive.verify import verify as check
 
-    found = check(path, key=key, identity=identity, roots=root or [])
+    found = check(path, key=key, identities=opened_identity(identity), roots=root or [])
     say(found.facts(), found.text(), as_json)
     if not found.sound:
         raise typer.Exit(1)
@@ -224,11 +229,10 @@ def unseal(
     as_json: Json = False,
 ) -> None:
     """Make a readable copy of a sealed observatory, on a machine that is not the collector."""
-    from vanished.archive.capture import identities
     from vanished.archive.readable import unseal as copy
 
     segments = 0
-    for segments, of in copy(folder, identities(read_text(identity)), target):
+    for segments, of in copy(folder, read_identity(identity), target):
         if err.is_terminal:
             err.print(f"{segments} of {of} segments", end="\r")
     say(

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
-from vanished.archive.capture import Damage, Identities, Place, Read, check_capture, read_at, tar
-from vanished.archive.capture.segments import SEALED
+from vanished.archive.capture import Identities, Read, check_capture, read_at
 from vanished.archive.durable import make_folder, refusals, write_atomically
 from vanished.archive.folder import located
 from vanished.archive.leaves import Leaf, leaves, opened, posts_of, showing, withheld
@@ -27,7 +25,7 @@ from vanished.model import Micros
 
 SEALED_ADVICE = (
     "these captures are sealed; give --identity with the secret half of a key that they are sealed"
-    " to, or export from an unsealed copy"
+    " to (another one was given, or none), or export from an unsealed copy"
 )
 
 
@@ -197,13 +195,10 @@ def _exhibits(
     for leaf in chosen:
         place = leaf.place
         assert place is not None
-        sealed = place.segment.endswith(SEALED)
-        if sealed and identities is None:
+        read = read_at(folder / CAPTURES, place, identities or Identities(()))
+        if read.closed:
             raise UsageError(f"Nothing was exported: {SEALED_ADVICE}.")
-        read = read_at(folder / CAPTURES, place, identities)
         wrong = check_capture(read)
-        if wrong and sealed and identities is not None:
-            _check_identity(folder / CAPTURES, place, identities)
         if wrong or read.manifest is None or read.leaf != leaf.hash:
             why = wrong[0] if wrong else "it is not what the log committed to"
             raise EvidenceError(f"capture {leaf.index} is damaged ({why}); nothing was exported")
@@ -212,15 +207,6 @@ def _exhibits(
         receipt = make_receipt(log, leaf.index, entry, note_of(leaf.index))
         stored = b"".join(record.member for record in read.records)
         yield Exhibit(leaf.index, stored, manifest, bytes(receipt), _title(read))
-
-
-def _check_identity(folder: Path, place: Place, identities: Identities) -> None:
-    """Raises UsageError if a capture is sealed to other keys, which is no damage to it."""
-    with refusals(f"read {folder / place.segment}"), (folder / place.segment).open("rb") as file:
-        file.seek(place.offset)
-        for framed in tar.frames(BytesIO(file.read(place.length)), place.segment):
-            if not isinstance(framed, Damage):
-                identities.open(framed.sealed)
 
 
 def _title(read: Read) -> str:

@@ -23,6 +23,7 @@ from vanished.archive.capture import (
     Place,
     capture_bytes,
     forget,
+    identities,
     new_identity,
     read_segment,
     recipients,
@@ -397,3 +398,17 @@ def test_a_forgetting_that_was_killed_says_so(
 def half_way(folder: Path, gone: Iterable[Place], staying: Iterable[Place]) -> NoReturn:
     forget(folder, gone, staying)
     raise InterruptedError
+
+
+def test_a_wrong_identity_is_no_damage(folder: Path) -> None:
+    """Whoever gives the wrong key must not read that the evidence is broken; a change still is."""
+    other = identities(new_identity()[1])
+    found = check(folder, other)
+    assert found.sound, found.text()
+    path, held = fullest(folder)
+    sealed = path.suffix == ".tar"
+    assert ("sealed captures: give --identity" in found.text()) == sealed
+    whole = bytearray(path.read_bytes())
+    whole[held[0].offset + held[0].length // 2] ^= 1
+    path.write_bytes(whole)
+    assert_found(check(folder, other), f"captures/{path.name}", held[0].index)

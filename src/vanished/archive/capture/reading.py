@@ -62,6 +62,7 @@ class Read:
     manifest: Manifest | None
     salt: bytes
     damage: tuple[Damage, ...]
+    closed: bool = False  # sealed to other keys than were given, so that nothing in it was read
 
     @property
     def leaf(self) -> bytes:
@@ -313,12 +314,15 @@ def _sealed(stream: BinaryIO, file: str, identities: Identities, end: int | None
         if isinstance(framed, Damage):
             yield Read(file, framed.index, framed.offset, 0, b"", (), None, b"", (framed,))
             continue
+        closed = False
         try:
             plain = identities.open(framed.sealed)
             found = list(captures(BytesIO(plain), file))
             what = "its sealed member holds more than one capture" if len(found) != 1 else ""
-        except (EvidenceError, UsageError) as error:
+        except EvidenceError as error:
             found, what = [], str(error)
+        except UsageError as error:
+            found, what, closed = [], str(error), True
         if not what and found[0].index != framed.index:
             what = "its sealed member is named for another capture"
         read = found[0] if found else Read(file, None, 0, 0, b"", (), None, b"", ())
@@ -332,4 +336,5 @@ def _sealed(stream: BinaryIO, file: str, identities: Identities, end: int | None
             length=framed.length,
             sha256=framed.sha256,
             damage=tuple(damage),
+            closed=closed,
         )

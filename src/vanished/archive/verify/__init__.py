@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vanished.archive.capture import identities
+from vanished.archive.capture import Identities
 from vanished.archive.durable import refusals
 from vanished.archive.log import LogKey, VerifierKey
 from vanished.archive.log.receipt import HEAD, MAX_RECEIPT
@@ -25,22 +25,28 @@ MAX_KEYS = 1 << 20
 
 
 def verify(
-    path: Path, *, key: str | None = None, identity: Path | None = None, roots: Sequence[str] = ()
+    path: Path,
+    *,
+    key: str | None = None,
+    identities: Identities | None = None,
+    roots: Sequence[str] = (),
 ) -> Verification:
     """Verify what lies at `path`: a folder, a receipt by its first line, else a WACZ.
 
-    `key`: the log's verifier key, or a file of them; `identity`: a file with age identities;
+    `key`: the log's verifier key, or a file of them; `identities`: open sealed captures;
     `roots`: "NAME=FILE" of stamping authorities. Raises UsageError for what cannot be used.
     """
     now = SystemClock().now()
     known = _keys(key)
     trusted = known[-1].key if known else None
+    trusted_roots = _roots(roots)
     with refusals(f"read {path}"):
         if not path.exists():
             raise UsageError(f"There is nothing at {path}; name an observatory, WACZ or receipt.")
         if path.is_dir():
-            opened = None if identity is None else identities(identity.read_text("utf-8"))
-            return verify_folder(path, now=now, identities=opened, trusted=trusted)
+            return verify_folder(
+                path, now=now, identities=identities, roots=trusted_roots, trusted=trusted
+            )
         with path.open("rb") as file:
             raw = file.read(MAX_RECEIPT + 1)
     if raw.startswith(HEAD.encode()):
@@ -50,7 +56,7 @@ def verify(
                 " prints it, and observatories publish it)."
             )
         return verify_receipt_file(path, raw, known, [each.key for each in known])
-    return verify_wacz(path, now=now, trusted=trusted, roots=_roots(roots))
+    return verify_wacz(path, now=now, trusted=trusted, roots=trusted_roots)
 
 
 def _keys(given: str | None) -> list[LogKey]:

@@ -8,21 +8,21 @@ them only with an identity.
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
 from vanished.archive import present
-from vanished.archive.capture import Damage as Torn
-from vanished.archive.capture import Identities, check_capture, read_segment, tar
+from vanished.archive.capture import Identities, check_capture, read_segment
 from vanished.archive.capture.reading import Read
 from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
 from vanished.archive.erasing import INTENT
 from vanished.archive.folder import JOURNAL, LOCK, located
 from vanished.archive.journal import Journal
-from vanished.archive.leaves import leaves, opened
+from vanished.archive.leaves import Leaf, leaves, opened
 from vanished.archive.log import Log, VerifierKey
 from vanished.archive.proof import CAPTURES, LOG
 from vanished.archive.stamps import read_root
@@ -40,12 +40,14 @@ def verify_folder(
     *,
     now: Micros,
     identities: Identities | None = None,
+    roots: Mapping[str, bytes] = MappingProxyType({}),
     trusted: VerifierKey | None = None,
 ) -> Verification:
     """Everything that can be checked of the observatory in `folder`.
 
     `trusted` is the log's key as the verifier knows it from elsewhere; without it the folder's own
-    is believed. Raises NotAnObservatoryError, ConfigError, StorageError; damage is in the result.
+    is believed. `roots`: PEM by name of the stamping authority, beside those of the settings.
+    Raises NotAnObservatoryError, ConfigError, StorageError; damage is in the result.
     """
     work = Work(folder, located(folder), identities, Verification(str(folder)))
     # A watch may run meanwhile: the present names a leaf before the log does, and bytes before it.
@@ -55,7 +57,7 @@ def verify_folder(
     check_statements(work)
     _captures(work)
     _missing(work)
-    _stamps(work, now)
+    _stamps(work, now, roots)
     _journal(work)
     _availability(work)
     say_what_bytes_cannot(work.out)
@@ -110,12 +112,8 @@ def _captures(work: Work) -> None:
         # A writer adds to the newest segment, or has begun the next; one that runs, further ones.
         open_ = newest <= number and (running or number <= newest + 1)
         _tail(work, path, end, open_=open_, running=running)
-        if path.name.endswith(SEALED) and work.identities is None:
-            with path.open("rb") as stream:
-                _sealed(work, stream, path.name, end)
-        else:
-            for read in read_segment(path, work.identities, end):
-                _capture(work, read, plain=path.name.endswith(PLAIN))
+        for read in read_segment(path, work.identities or Identities(()), end):
+            _capture(work, read)
     for name in ends:
         work.out.damaged(f"{CAPTURES}/{name}", "the segment is missing")
 
@@ -155,48 +153,39 @@ def _tail(work: Work, path: Path, end: int, *, open_: bool, running: bool) -> No
         )
 
 
-def _sealed(work: Work, stream: BinaryIO, name: str, end: int) -> None:
-    """A sealed segment without a secret: each member is the bytes that were stored."""
-    place = f"{CAPTURES}/{name}"
-    for frame in tar.frames(stream, name, end):
-        if isinstance(frame, Torn):
-            work.out.damaged(place, f"byte {frame.offset}: {frame.what}", frame.index)
-            continue
-        entry = work.entries.get(frame.index)
-        if entry is None or entry.segment != name:
-            work.out.damaged(place, f"byte {frame.offset}: no leaf belongs to this", frame.index)
-            continue
-        work.found.add(entry.index)
-        work.sealed += 1
-        if frame.sha256 != entry.stored:
-            work.out.damaged(
-                place, f"byte {frame.offset}: not the bytes that were stored", frame.index
-            )
-        elif frame.offset != entry.offset:
-            words = f"byte {frame.offset}: moved from byte {entry.offset}"
-            work.out.damaged(place, words, frame.index)
+def _entry(work: Work, name: str, index: int | None, offset: int) -> Leaf | None:
+    """The leaf of what stands there; None, and damage, if there is none."""
+    entry = None if index is None else work.entries.get(index)
+    if entry is None or entry.segment != name:
+        words = f"byte {offset}: no leaf belongs to this capture"
+        work.out.damaged(f"{CAPTURES}/{name}", words, index)
+        return None
+    work.found.add(entry.index)
+    return entry
 
 
-def _capture(work: Work, read: Read, *, plain: bool) -> None:
+def _capture(work: Work, read: Read) -> None:
     out, place = work.out, f"{CAPTURES}/{read.file}"
-    wrong = check_capture(read)
+    wrong = [] if read.closed else check_capture(read)
     for damage in wrong:
         out.damaged(place, f"byte {damage.offset}: {damage.what}", damage.index)
-    entry = None if read.index is None else work.entries.get(read.index)
-    if entry is None or entry.segment != read.file:
-        if not wrong:
-            out.damaged(place, f"byte {read.offset}: no leaf belongs to this capture", read.index)
-        return
-    work.found.add(entry.index)
     if wrong:
+        if read.index is not None:  # damaged, not missing
+            work.found.add(read.index)
         return
-    work.opened += 1
-    if read.leaf != entry.hash:
+    entry = _entry(work, read.file, read.index, read.offset)
+    if entry is None:
+        return
+    work.sealed += read.closed
+    work.opened += not read.closed
+    if not read.closed and read.leaf != entry.hash:
         out.damaged(place, "the capture is not what the log committed to", read.index)
     elif read.sha256 != entry.stored:
-        out.damaged(place, "the stored bytes are not those that were written", read.index)
+        words = f"byte {read.offset}: not the bytes that were stored"
+        out.damaged(place, words, entry.index)
     elif read.offset != entry.offset:
-        out.damaged(place, f"byte {read.offset}: moved from byte {entry.offset}", read.index)
+        words = f"byte {read.offset}: moved from byte {entry.offset}"
+        out.damaged(place, words, entry.index)
     for record in read.records:
         if record.type in ("response", "resource"):
             work.held.add(_short(record.id))
@@ -279,7 +268,7 @@ def _availability(work: Work) -> None:
 # -- stamps and journal ------------------------------------------------------------------------
 
 
-def _stamps(work: Work, now: Micros) -> None:
+def _stamps(work: Work, now: Micros, given: Mapping[str, bytes]) -> None:
     folder = work.folder / LOG / "stamps"
     roots: dict[str, bytes] = {}
     for authority in work.settings.stamps.authorities:
@@ -287,7 +276,7 @@ def _stamps(work: Work, now: Micros) -> None:
             roots[authority.name] = read_root(authority.root)
         except VanishedError as error:
             work.out.lacks(Heading.PERSISTENCE, str(error))
-    enter_stamps(work.out, folder, roots, now, f"{LOG}/stamps", _root_at(work))
+    enter_stamps(work.out, folder, roots | dict(given), now, f"{LOG}/stamps", _root_at(work))
 
 
 def _root_at(work: Work) -> RootAt:
