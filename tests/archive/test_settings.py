@@ -32,6 +32,7 @@ def test_the_template_states_the_defaults() -> None:
         ("[sources.matrix]\njoin = 1\n", 4, "must be true or false"),
         ("[journal]\nflush_rows = true\n", 4, "flush_rows is True"),
         ("[hosts\n", 3, "not valid TOML"),
+        ('[log.witnesses]\n"../x" = { url = "http://w", key = "k" }\n', 4, "lower-case letters"),
         ("[watching]\n", 3, "did you mean 'watch'"),
     ],
 )

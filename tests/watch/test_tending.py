@@ -19,7 +19,15 @@ from rich.console import Console
 from tests.archive.proof_writer import account, write
 from tests.servers.calendar import calendar
 from tests.servers.tsa import authority
-from vanished.archive.log import Log, SignerKey
+from vanished.archive.exporting import export_receipts
+from vanished.archive.log import (
+    Log,
+    SignerKey,
+    VerifierKey,
+    parse_receipt,
+    read_keys,
+    verify_receipt,
+)
 from vanished.archive.observatory import Observatory
 from vanished.archive.proof import signer
 from vanished.archive.settings import FILE
@@ -160,6 +168,36 @@ def test_two_observatories_cosign_each_other(tmp_path: Path) -> None:
     for folder, name in ((one, "w2"), (two, "w1")):
         text = verify_folder(folder, now=NOW).text()
         assert f"the witness 'w.example/{name}' saw the log's first 9 leaves" in text
+
+
+def test_what_a_witness_said_stays_when_it_falls_silent(tmp_path: Path) -> None:
+    """The other's cosignature of a later checkpoint must not overwrite it; receipts carry one."""
+    folder = observed(tmp_path / "o")
+    with witness(tmp_path / "w1", key_of(folder)) as (url_1, key_1):
+        with witness(tmp_path / "w2", key_of(folder)) as (url_2, key_2):
+            add(
+                folder, friends(url_1, key_1) + f'\nsilent = {{ url = "{url_2}", key = "{key_2}" }}'
+            )
+            assert tend_folder(folder).cosigned == ["friends", "silent"]
+        with Observatory.open(folder, write=True) as observatory:
+            write(observatory, lambda: None, commits=1)
+        done = tend_folder(folder)
+        assert done.cosigned == ["friends"]
+        assert len(done.troubles) == 1
+        with Observatory.open(folder, write=True) as observatory:  # signed anew, by us alone
+            write(observatory, lambda: None, commits=1)
+    text = verify_folder(folder, now=NOW).text()
+    assert "the witness 'w.example/w1' saw the log's first 9 leaves" in text
+    assert "the witness 'w.example/w2' saw the log's first 6 leaves" in text
+    paths, _ = export_receipts(folder, tmp_path / "receipts")
+    friend = VerifierKey.parse(key_1)
+    for path in paths:
+        receipt = parse_receipt(path.read_bytes())
+        needed = int(receipt.index < 9)  # what came later, no witness has seen
+        verify_receipt(receipt, read_keys(folder / "log"), witnesses=[friend], needed=needed)
+    assert len(paths) == 12
+    (folder / "log" / "cosignatures" / "silent").write_bytes(b"x")
+    assert not verify_folder(folder, now=NOW).sound
 
 
 def test_a_log_that_was_rewritten_is_refused_and_told(tmp_path: Path) -> None:

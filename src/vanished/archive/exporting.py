@@ -16,7 +16,7 @@ from vanished.archive.capture import Identities, Read, check_capture, read_at
 from vanished.archive.durable import make_folder, refusals, write_atomically
 from vanished.archive.folder import located
 from vanished.archive.leaves import Leaf, leaves, opened, posts_of, showing, withheld
-from vanished.archive.log import Log, Note, make_receipt, parse_note
+from vanished.archive.log import COSIGNATURES, Log, Note, kept_cosigned, make_receipt, parse_note
 from vanished.archive.log.checkpoint import parse_checkpoint
 from vanished.archive.proof import CAPTURES, LOG, STATEMENTS
 from vanished.archive.wacz import Exhibit, Written, write_wacz
@@ -220,7 +220,8 @@ def _title(read: Read) -> str:
 
 
 def _notes(folder: Path, log: Log) -> Callable[[int], Note]:
-    """The checkpoint for a leaf's receipt: the first stamped one that covers it, else the newest.
+    """The checkpoint for a leaf's receipt: the first that is stamped and covers it, else the one
+    that most witnesses cosigned, else the newest.
 
     A stamp is of one checkpoint's bytes; only a receipt that carries that one is dated by it.
     """
@@ -231,8 +232,17 @@ def _notes(folder: Path, log: Log) -> Callable[[int], Note]:
         if size <= log.size:
             stamped.append((size, note))
 
+    cosigned: dict[str, Note] = {log.note.text: log.note}
+    for name, raw in kept_cosigned(folder).items():
+        note = parse_note(raw, f"{folder / COSIGNATURES / name}")
+        if parse_checkpoint(note.text).size <= log.size:
+            same = cosigned.setdefault(note.text, note)
+            cosigned[note.text] = same.with_signatures(note.signatures)
+    others = [(parse_checkpoint(note.text).size, note) for note in cosigned.values()]
+    others.sort(key=lambda one: (-len(one[1].signatures), -one[0]))
+
     def note_of(index: int) -> Note:
-        return next((note for size, note in stamped if size > index), log.note)
+        return next(note for size, note in [*stamped, *others] if size > index)
 
     return note_of
 

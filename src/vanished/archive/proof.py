@@ -39,8 +39,6 @@ LOG: Final = "log"
 STATEMENTS: Final = "statements"
 BESIDE: Final = "beside"
 """In `present.shown`: the bytes show this subject, though nothing new of it."""
-COSIGNED: Final = "cosigned"
-"""In the log's folder: the newest checkpoint that witnesses have cosigned."""
 
 
 def origin(observatory: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vanished.archive.log.note import WITNESS_KEY, VerifierKey
-from vanished.archive.stamps import Authority, StampSettings
+from vanished.archive.stamps import NAME, Authority, StampSettings
 from vanished.archive.toml import Reader
 from vanished.errors import ConfigError, UsageError
 
@@ -69,6 +69,12 @@ def log(reader: Reader, given: Mapping[str, Any]) -> LogSettings:
     every = reader.number("log", given, "checkpoint_every_s", 0)
     found: list[WitnessAt] = []
     for name, table in reader.table(given, "witnesses", "log").items():
+        if not NAME.fullmatch(name):
+            raise reader.fail(
+                "log.witnesses",
+                name,
+                f"a witness cannot be called '{name}'; use lower-case letters, digits and dashes.",
+            )
         if not isinstance(table, dict) or set(table) != {"url", "key"}:
             raise reader.fail(
                 "log.witnesses", name, f"'{name}' must be {{ url = ..., key = ... }}."

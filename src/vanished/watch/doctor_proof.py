@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from vanished.archive import keys, present
 from vanished.archive.folder import READABLE
 from vanished.archive.leaves import leaves, opened
-from vanished.archive.log import Log, parse_note
+from vanished.archive.log import Log, kept_cosigned, parse_note
 from vanished.archive.observatory import Observatory
-from vanished.archive.proof import CAPTURES, COSIGNED, LOG
+from vanished.archive.proof import CAPTURES, LOG
 from vanished.archive.stamps import Kind, Progress
 from vanished.archive.stamps.kept import newest_first
 from vanished.errors import EvidenceError, VanishedError
@@ -156,13 +156,14 @@ def _stamps(observatory: Observatory, now: Micros) -> Iterator[Finding]:
 def _witnesses(observatory: Observatory, now: Micros) -> Iterator[Finding]:
     """Witnesses whose last cosignature is old, though the log grew."""
     asked = observatory.settings.log.witnesses
-    path = observatory.folder / LOG / COSIGNED
-    if not asked or Log.open(path.parent).size == 0:
+    folder = observatory.folder / LOG
+    if not asked or Log.open(folder).size == 0:
         return
+    notes = kept_cosigned(folder)
     times: dict[str, int] = {}
-    if path.is_file():
-        note = parse_note(path.read_bytes(), str(path))
-        for witness in asked:
+    for witness in asked:
+        if witness.name in notes:
+            note = parse_note(notes[witness.name], f"what '{witness.name}' cosigned")
             for signature in note.signatures:
                 if signature.by(witness.key):
                     times[witness.name] = int.from_bytes(signature.value[:8], "big")
@@ -171,12 +172,9 @@ def _witnesses(observatory: Observatory, now: Micros) -> Iterator[Finding]:
         began = int(connection.execute(query).scalar() or now)
     for witness in asked:
         last = times.get(witness.name, 0) * SECOND or began
-        what = "has cosigned nothing for more than a day"
-        if times and witness.name not in times:  # what it cosigned before is not kept
-            last, what = 0, "did not cosign the checkpoint that others did last"
         if now - last > SILENT:
             yield Finding(
-                f"the witness '{witness.name}' {what}",
+                f"the witness '{witness.name}' has cosigned nothing for more than a day",
                 witness.url,
                 "ask its operator, and run vanished log stamp to see what it answers",
             )

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vanished.archive.durable import write_atomically
-from vanished.archive.log import Log, cosign
+from vanished.archive.log import Log, cosign, keep_cosigned
 from vanished.archive.observatory import Observatory
-from vanished.archive.proof import COSIGNED, LOG
+from vanished.archive.proof import LOG
 from vanished.archive.settings import Settings
 from vanished.archive.stamps import Kind, Progress, due_work
 from vanished.clock import Clock, SystemClock
@@ -93,7 +92,6 @@ class Tending:
         return done
 
     async def _witnesses(self, done: Tended) -> None:
-        merged = self._log.note
         for witness in self._settings.log.witnesses:
             try:
                 fetch = self._door.fetcher(0)
@@ -103,13 +101,9 @@ class Tending:
                 done.troubles.append(str(error))
                 continue
             done.cosigned.append(witness.name)
-            if note.text != merged.text:  # the log was signed anew meanwhile
-                merged = note
-            merged = merged.with_signatures(note.signatures)
             self._seen[witness.name] = int(note.text.split("\n")[1])
-        if done.cosigned:
-            self._log.keep(merged)
-            write_atomically(self._folder / COSIGNED, bytes(merged))
+            keep_cosigned(self._folder, witness.name, note)
+            self._log.keep(note)  # unless the log was signed anew meanwhile
 
     async def run(self, clock: Clock, tell: Callable[[Event], None]) -> None:
         """Rounds until cancelled."""

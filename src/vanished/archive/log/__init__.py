@@ -8,11 +8,11 @@
     log         append, publish, prove, repair; `check_log` names every damage
     check       the tiles against the signed root
     receipt     offline proofs (c2sp.org/tlog-proof)
-    cosign      asking a witness (c2sp.org/tlog-witness)
+    cosign      asking a witness (c2sp.org/tlog-witness), and keeping what it signed
     witness     being one: `serve_witness`; imported by its own name, for it is a web server
 
-In a log's folder: `checkpoint`, `tile/…`, `vkeys`, `rotations/SIZE`. Only hashes and signatures:
-all of it can be published. A leaf is `leaf_hash(salt + manifest_hash)`.
+In a log's folder: `checkpoint`, `tile/…`, `vkeys`, `rotations/SIZE`, `cosignatures/WITNESS`. Only
+hashes and signatures: all of it can be published. A leaf is `leaf_hash(salt + manifest_hash)`.
 
     log = Log.create(folder, SignerKey.generate("example.org/observatory"))
     first = log.append([leaf_hash(salt + manifest_hash)])
@@ -23,7 +23,7 @@ all of it can be published. A leaf is `leaf_hash(salt + manifest_hash)`.
 
 from vanished.archive.log.check import Damage
 from vanished.archive.log.checkpoint import Checkpoint, Fork, detect_fork, read_checkpoint
-from vanished.archive.log.cosign import cosign
+from vanished.archive.log.cosign import COSIGNATURES, cosign, keep_cosigned, kept_cosigned
 from vanished.archive.log.keys import LogKey, read_keys
 from vanished.archive.log.log import Log, check_log
 from vanished.archive.log.merkle import leaf_hash
@@ -34,6 +34,7 @@ from vanished.archive.log.receipt import parse as parse_receipt
 from vanished.archive.log.receipt import verify as verify_receipt
 
 __all__ = [
+    "COSIGNATURES",
     "LOG_KEY",
     "WITNESS_KEY",
     "Checkpoint",
@@ -49,6 +50,8 @@ __all__ = [
     "check_log",
     "cosign",
     "detect_fork",
+    "keep_cosigned",
+    "kept_cosigned",
     "leaf_hash",
     "make_receipt",
     "parse_note",

@@ -3,13 +3,16 @@
 In: the fetcher, the witness's address and key, and a log. Out: the checkpoint with the witness's
 cosignature, verified. A witness that has seen something which our log does not continue is
 evidence against the log: EvidenceError. One that does not answer or does not know us is not:
-UsageError. Nothing is stored; see `Log.keep`.
+UsageError. `keep_cosigned` stores, one file a witness, so that one which falls silent does not take
+back what it said; `Log.keep` adds a cosignature to the checkpoint itself.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
+from vanished.archive.durable import TEMPORARY, make_folder, refusals, write_atomically
 from vanished.archive.log.checkpoint import parse_size
 from vanished.archive.log.log import Log
 from vanished.archive.log.merkle import consistency_proof
@@ -26,6 +29,8 @@ from vanished.net.exchange import Exchange, Fetch
 
 SIZE_TYPE: Final = "text/x.tlog.size"
 _MAX_ANSWER: Final = 64 * 1024
+COSIGNATURES: Final = "cosignatures"
+"""In the log's folder: the newest checkpoint that each witness has cosigned, by its name."""
 
 
 async def cosign(fetch: Fetch, url: str, log: Log, witness: VerifierKey, *, seen: int = 0) -> Note:
@@ -54,6 +59,22 @@ async def cosign(fetch: Fetch, url: str, log: Log, witness: VerifierKey, *, seen
             raise _refusal(answer, witness, log)
         old = _told(answer, witness, log, size, stop=last)
     raise AssertionError  # the second 409 has raised
+
+
+def keep_cosigned(folder: Path, name: str, note: Note) -> None:
+    """Keep in the log's `folder` what the witness `name` cosigned last. Raises StorageError."""
+    with refusals(f"keep a cosigned checkpoint in {folder}"):
+        make_folder(folder / COSIGNATURES)
+        write_atomically(folder / COSIGNATURES / name, bytes(note))
+
+
+def kept_cosigned(folder: Path) -> dict[str, bytes]:
+    """Those notes, by the names of their witnesses; nothing in them is verified."""
+    return {
+        path.name: path.read_bytes()
+        for path in sorted((folder / COSIGNATURES).glob("*"))
+        if not path.name.endswith(TEMPORARY)
+    }
 
 
 def _cosigned(note: Note, answer: Exchange, witness: VerifierKey) -> Note:

@@ -22,11 +22,12 @@ to. No time of a stamp enters a verdict.
 
 from vanished.archive.stamps.checking import Finding, Standing, stamped, verify
 from vanished.archive.stamps.kept import Attempt, Kind, Progress, Stamped, folder_of
-from vanished.archive.stamps.ledger import Done, StampReport, StampSettings, due_work
+from vanished.archive.stamps.ledger import NAME, Done, StampReport, StampSettings, due_work
 from vanished.archive.stamps.ots import Proof, header_file
 from vanished.archive.stamps.rfc3161 import Authority, TimeStamp, read_root
 
 __all__ = [
+    "NAME",
     "Attempt",
     "Authority",
     "Done",

@@ -26,7 +26,8 @@ GIVE_UP_AFTER: Final = 30 * DAY
 """Age of a checkpoint at which calendars that named no block are given up."""
 _FIRST_RETRY: Final = MINUTE
 _LAST_RETRY: Final = 6 * HOUR
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+"""What an authority or a witness may be called: its name becomes a file's."""
 _SUPERSEDED: Final = "a later checkpoint, which covers this one, is stamped instead"
 
 
@@ -43,7 +44,7 @@ class StampSettings:
     def __post_init__(self) -> None:
         names = [authority.name for authority in self.authorities]
         for name in names:
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise ConfigError(
                     f"The time-stamping authority {name!r} cannot be called that; "
                     "use lower-case letters, digits and dashes."

@@ -12,8 +12,16 @@ from vanished.archive.capture import Identities
 from vanished.archive.capture.manifest import Statement, leaf_hash, opened
 from vanished.archive.durable import TEMPORARY
 from vanished.archive.leaves import Leaf
-from vanished.archive.log import Log, Note, VerifierKey, check_log, read_checkpoint
-from vanished.archive.proof import COSIGNED, LOG, STATEMENTS
+from vanished.archive.log import (
+    COSIGNATURES,
+    Log,
+    Note,
+    VerifierKey,
+    check_log,
+    kept_cosigned,
+    read_checkpoint,
+)
+from vanished.archive.proof import LOG, STATEMENTS
 from vanished.archive.settings import Settings
 from vanished.archive.verify.findings import Heading, Verification
 from vanished.errors import DamagedError, EvidenceError
@@ -102,11 +110,12 @@ def _compare_key(work: Work, log: Log, trusted: VerifierKey | None) -> None:
 
 
 def _witnesses(work: Work) -> None:
-    """Cosignatures of the newest checkpoint, and of the newest one that witnesses were shown."""
+    """Cosignatures of the newest checkpoint, and what each witness has cosigned last."""
     keys = [witness.key for witness in work.settings.log.witnesses]
     seen: dict[str, tuple[int, int]] = {}  # witness -> seconds, leaves
-    paths = [work.folder / LOG / name for name in ("checkpoint", COSIGNED)]
-    notes = {path.name: path.read_bytes() for path in paths if path.is_file()}
+    notes = {"checkpoint": (work.folder / LOG / "checkpoint").read_bytes()}
+    for name, raw in kept_cosigned(work.folder / LOG).items():
+        notes[f"{COSIGNATURES}/{name}"] = raw
     log = Log.open(work.folder / LOG)  # after them: a watch may add to it meanwhile
     known = [known.key for known in log.keys]
     for name, raw in notes.items():
