@@ -7,7 +7,7 @@ and unsealing, which run beside the watch or on another machine.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,15 @@ def leaves(connection: sa.Connection) -> Iterator[Leaf]:
                 f"{present.FILE} holds no whole row for leaf {row.leaf}; restore it from a copy"
             )
         yield Leaf(*row)
+
+
+def ends(found: Iterable[Leaf]) -> dict[str, int]:
+    """Where the last capture of each segment ends, in bytes: what stands behind, nobody counts."""
+    last: dict[str, int] = {}
+    for leaf in found:
+        if leaf.segment:
+            last[leaf.segment] = max(last.get(leaf.segment, 0), leaf.offset + leaf.length)
+    return last
 
 
 def showing(connection: sa.Connection, keys: Collection[str]) -> set[int]:

@@ -7,6 +7,7 @@ Nothing is written here.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,16 @@ from vanished.model import ENDED, Micros, Observation, Verdict
 MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 
 
-class Reading:
+class Reading(ABC):
     """What can be asked of an open observatory's present."""
 
     folder: Path
     _engine: sa.Engine
 
     @property
+    @abstractmethod
     def vault(self) -> Vault:
         """Opens what names somebody."""
-        raise NotImplementedError
 
     def account_rows(self) -> list[AccountRow]:
         """The accounts that are watched."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from vanished.archive import keys, present
 from vanished.archive.folder import READABLE
-from vanished.archive.leaves import leaves, opened
+from vanished.archive.leaves import ends, leaves, opened
 from vanished.archive.log import Log, kept_cosigned, parse_note
 from vanished.archive.observatory import Observatory
 from vanished.archive.proof import CAPTURES, LOG
@@ -108,12 +108,9 @@ def _log(observatory: Observatory, now: Micros) -> Iterator[Finding]:
 
 
 def _segments(observatory: Observatory) -> Iterator[Finding]:
-    ends: dict[str, int] = {}
     with opened(observatory.folder) as connection:
-        for leaf in leaves(connection):
-            if leaf.segment:
-                ends[leaf.segment] = max(ends.get(leaf.segment, 0), leaf.offset + leaf.length)
-    for name, end in ends.items():
+        counted = ends(leaves(connection))
+    for name, end in counted.items():
         path = observatory.folder / CAPTURES / name
         size = path.stat().st_size if path.is_file() else 0
         if size < end:

@@ -59,7 +59,7 @@ def kinds(folder: Path) -> dict[str, list[Path]]:
         "captures": sorted((folder / "captures").iterdir()),
         "tiles": sorted(p for p in (log / "tile").rglob("*") if p.is_file()),
         "checkpoint": [log / "checkpoint"],
-        "cosigned": [log / "cosigned"],
+        "cosigned": [log / "cosignatures" / "friends"],
         "vkeys": [log / "vkeys"],
         "statements": sorted((log / "statements").iterdir()),
         "stamps": sorted(p for p in (log / "stamps").rglob("*") if p.is_file()),

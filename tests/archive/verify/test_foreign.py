@@ -218,7 +218,7 @@ def test_a_lying_operator_is_caught_by_witness_and_stamp(made: Proven, tmp_path:
     log.checkpoint()
     found = verify(folder)
     places = {damage.place for damage in found.damages}
-    assert "log/cosigned" in places
+    assert "log/cosignatures/friends" in places
     assert any(place.startswith("log/stamps/") for place in places)
     assert any(damage.leaf == 4 for damage in found.damages)
 

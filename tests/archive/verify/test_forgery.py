@@ -159,7 +159,7 @@ def test_a_log_that_was_cut_back(made: Proven, tmp_path: Path) -> None:
     places = {damage.place for damage in verify(folder).damages}
     (stamp,) = (folder / "log/stamps").iterdir()
     assert f"log/stamps/{stamp.name}/checkpoint" in places
-    assert "log/cosigned" in places
+    assert "log/cosignatures/friends" in places
 
 
 def test_receipts_of_ours_in_a_file_that_says_otherwise(tmp_path: Path) -> None:

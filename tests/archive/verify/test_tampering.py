@@ -296,22 +296,22 @@ def rewrite(folder: Path, opens: Identities) -> None:
 def test_who_rewrites_everything_is_caught_by_what_others_hold(made: Proven, folder: Path) -> None:
     """Alone his files agree with each other; a stamp, a cosignature or a receipt says otherwise."""
     key = Log.open(folder / "log").keys[-1].key
-    honest = (folder / "log/cosigned").read_bytes()
+    honest = (folder / "log/cosignatures/friends").read_bytes()
     rewrite(folder, made.opened)
     found = check(folder)
     places = {damage.place for damage in found.damages}
     stamped = {place for place in places if place.startswith("log/stamps/")}
-    assert places == {"log/cosigned"} | stamped
+    assert places == {"log/cosignatures/friends"} | stamped
     assert stamped
     assert "the log has forked" in found.text()
-    (folder / "log/cosigned").unlink()
+    (folder / "log/cosignatures/friends").unlink()
     assert {damage.place for damage in check(folder).damages} == stamped
     shutil.rmtree(folder / "log/stamps")
     alone = verify(folder, key=str(key))
     assert alone.sound, alone.text()  # nobody's word is left but his, and the report says so
     assert "no witness has cosigned it" in alone.text()
     assert "no stamp that could be checked here says so" in alone.text()
-    (folder / "log/cosigned").write_bytes(honest)  # from whoever kept a copy
+    (folder / "log/cosignatures/friends").write_bytes(honest)  # from whoever kept a copy
     assert not check(folder).sound
 
 

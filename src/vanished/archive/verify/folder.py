@@ -22,7 +22,7 @@ from vanished.archive.capture.segments import ENDINGS, PLAIN, SEALED, segments
 from vanished.archive.erasing import INTENT
 from vanished.archive.folder import JOURNAL, LOCK, located
 from vanished.archive.journal import Journal
-from vanished.archive.leaves import Leaf, leaves, opened
+from vanished.archive.leaves import Leaf, ends, leaves, opened
 from vanished.archive.log import Log, VerifierKey
 from vanished.archive.proof import CAPTURES, LOG
 from vanished.archive.stamps import read_root
@@ -99,22 +99,19 @@ def _entries(work: Work) -> None:
 
 def _captures(work: Work) -> None:
     folder = work.folder / CAPTURES
-    ends: dict[str, int] = {}
-    for entry in work.entries.values():
-        if entry.segment:
-            ends[entry.segment] = max(ends.get(entry.segment, 0), entry.offset + entry.length)
+    counted = ends(work.entries.values())
     running = _is_written(work.folder)
     found = segments(folder) if folder.is_dir() else []
-    counting = [number for number, path in enumerate(found) if path.name in ends]
+    counting = [number for number, path in enumerate(found) if path.name in counted]
     newest = counting[-1] if counting else -1
     for number, path in enumerate(found):
-        end = ends.pop(path.name, 0)
+        end = counted.pop(path.name, 0)
         # A writer adds to the newest segment, or has begun the next; one that runs, further ones.
         open_ = newest <= number and (running or number <= newest + 1)
         _tail(work, path, end, open_=open_, running=running)
         for read in read_segment(path, work.identities or Identities(()), end):
             _capture(work, read)
-    for name in ends:
+    for name in counted:
         work.out.damaged(f"{CAPTURES}/{name}", "the segment is missing")
 
 

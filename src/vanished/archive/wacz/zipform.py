@@ -122,7 +122,10 @@ def _place(
     reached = 0
     for member in members:
         if member.header < reached:
-            raise EvidenceError(f"{label}: '{member.name}' overlaps the member before it")
+            raise EvidenceError(
+                f"{label}: '{placed[-1].name}' and '{member.name}' after it overlap: the place or"
+                " the length of one of them was changed"
+            )
         if member.header > reached:
             gaps.append((reached, member.header))
         found, reached = _local(file, member, limit, label)
