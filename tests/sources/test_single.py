@@ -30,12 +30,15 @@ from vanished.model import (
     Strength,
 )
 from vanished.sources.notice import load_pack
-from vanished.sources.recorded import FORMS, REDDIT, YOUTUBE, RecordedSource, X
-from vanished.sources.recorded_answer import Reading, read_reddit, read_x, read_youtube
+from vanished.sources.reddit import RedditSource, read_reddit
+from vanished.sources.single import Reading
+from vanished.sources.x import XSource, read_x
+from vanished.sources.youtube import YouTubeSource, read_youtube
 
 A, P, L, U = {Cause.AUTHOR}, {Cause.PLATFORM}, {Cause.LEGAL}, {Cause.UNKNOWN}
 TWEET = "1900000000000000007"
 VIDEO = "abcdefghijk"
+SOURCES = {"reddit": RedditSource, "x": XSource, "youtube": YouTubeSource}
 
 
 def said(signal: Signal) -> tuple[str, set[Cause], bool]:
@@ -476,12 +479,12 @@ def test_a_question_of_consent_is_a_failed_look() -> None:
 def test_a_post_has_one_name_however_it_is_written(
     platform: str, address: str, native_id: str, url: str
 ) -> None:
-    account = RecordedSource(FORMS[platform], name).account(address)
+    account = SOURCES[platform](name).account(address)
     assert account.native_id == f"{platform}:{native_id}"
     assert account.url == url
 
 
-@pytest.mark.parametrize("platform", FORMS)
+@pytest.mark.parametrize("platform", SOURCES)
 @pytest.mark.parametrize(
     "address",
     ["https://example.org/comments/abc123", "https://www.reddit.com/r/gauges/", "https://x.com/gauge",
@@ -489,9 +492,9 @@ def test_a_post_has_one_name_however_it_is_written(
 )  # fmt: skip
 def test_what_names_no_post_is_refused(platform: str, address: str) -> None:
     with pytest.raises(UsageError):
-        RecordedSource(FORMS[platform], name).account(address)
+        SOURCES[platform](name).account(address)
     with pytest.raises(ConfigError):
-        RecordedSource(FORMS[platform], name, {"server": "nowhere"})
+        SOURCES[platform](name, {"server": "nowhere"})
 
 
 GONE: dict[str, tuple[Any, set[Cause]]] = {
@@ -511,7 +514,7 @@ ADDRESSES = {
 }
 
 
-@pytest.mark.parametrize("platform", FORMS)
+@pytest.mark.parametrize("platform", SOURCES)
 async def test_a_post_is_followed_from_first_sight_to_loss(platform: str) -> None:
     now: list[Any] = [THERE[platform]]
 
@@ -520,7 +523,7 @@ async def test_a_post_is_followed_from_first_sight_to_loss(platform: str) -> Non
         return as_page(now[0]) if isinstance(now[0], str) else as_json(now[0])
 
     async with serving(answer) as base, door() as fetch:
-        source = RecordedSource(FORMS[platform], name, {"server": base})
+        source = SOURCES[platform](name, {"server": base})
         account = source.account(ADDRESSES[platform])
         found = await source.discover(account, "", fetch)
         assert found.sole
@@ -545,14 +548,14 @@ async def test_a_post_is_followed_from_first_sight_to_loss(platform: str) -> Non
         assert found.sightings[0].observation.signal.gone
 
 
-@pytest.mark.parametrize("form", [REDDIT, X, YOUTUBE])
-async def test_a_failed_request_loses_nothing(form: Any) -> None:
+@pytest.mark.parametrize("platform", SOURCES)
+async def test_a_failed_request_loses_nothing(platform: str) -> None:
     answers: dict[str, Answer | list[Answer]] = {"": (0, Fault.TIMEOUT)}
-    source = RecordedSource(form, name)
-    account = source.account(ADDRESSES[form.platform])
+    source = SOURCES[platform](name)
+    account = source.account(ADDRESSES[platform])
     found = await source.discover(account, "known", Prepared(answers))
     assert (found.observation.signal.fault, found.cursor) == (Fault.TIMEOUT, "known")
-    post = Post("key", "account", form.platform, "x", account.url)
+    post = Post("key", "account", platform, "x", account.url)
     (seen,) = await source.look([post], Prepared(answers))
     assert seen.observation.signal.fault is Fault.TIMEOUT
 
@@ -561,7 +564,7 @@ def test_every_place_of_the_packs_is_one_that_is_read() -> None:
     """A rule at a place that no code reads is a notice that nobody notices."""
     places = {
         pack: {p for n in load_pack(pack).notices for w in n.wordings for p in w.where}
-        for pack in FORMS
+        for pack in SOURCES
     }
     assert places == {
         "reddit": {"field:removed_by_category", "field:removal_reason", "field:text",
