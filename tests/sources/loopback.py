@@ -53,8 +53,10 @@ class Prepared:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
         assert (method == "POST") == (body is not None)
+        assert private == ("/visitor/" in url)
         self.asked.append(url)
         self.sent.append((url, headers or {}))
         found = next((a for part, a in self.by_part.items() if part in url), (404, "not here"))

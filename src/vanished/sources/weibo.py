@@ -248,7 +248,7 @@ class _Asker:
         body = urlencode({"cb": "visitor_gray_callback", "tid": "", "from": "weibo"}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         url = f"{self.passports[side]}/visitor/genvisitor2"
-        return await self.fetch.request("POST", url, headers=headers, body=body)
+        return await self.fetch.request("POST", url, headers=headers, body=body, private=True)
 
     def seen(
         self,
