@@ -54,7 +54,7 @@ HISTORY = f"/mp/profile_ext?action=home&__biz={BIZ.replace('=', '%3D')}"
 RECORDED = {
     "该内容已被发布者删除": ("deleted-by-author", Cause.AUTHOR),
     "此内容因违规无法查看": ("violation", Cause.PLATFORM),
-    "此帐号已被屏蔽,": ("account-blocked", Cause.ACCOUNT),
+    "此帐号已被屏蔽,": ("account-blocked", Cause.PLATFORM),
     "此内容被投诉且经审核涉嫌侵权，无法查看。": ("infringement", Cause.LEGAL),
     "该公众号已迁移": ("account-migrated", Cause.MOVED),
     "此内容被多人投诉，相关的内容无法进行查看。": ("complaints", Cause.PLATFORM),
@@ -244,7 +244,7 @@ async def test_all_records_of_wechatscope_through_the_whole_path(
     assert right == sum(records.values()) == 12_102
 
 
-@pytest.mark.parametrize("lang", ["zh-Hans", "zh-Hant", "en"])
+@pytest.mark.parametrize("lang", ["zh-Hans", "en"])
 async def test_every_wording_is_read_in_every_place_where_it_may_stand(
     site: WeChat, fetch: Fetch, lang: str
 ) -> None:
@@ -261,7 +261,7 @@ async def test_every_wording_is_read_in_every_place_where_it_may_stand(
                 said = await signal(site, fetch, page)
                 assert said.rule == notice.rule, (wording.text, place)
                 tried += 1
-    assert tried >= {"zh-Hans": 100, "zh-Hant": 80, "en": 15}[lang]
+    assert tried >= {"zh-Hans": 100, "en": 15}[lang]
 
 
 def in_place(selector: str, words: str) -> str:

@@ -175,7 +175,7 @@ async def test_a_failed_list_loses_nothing(
 async def test_a_lost_account_has_a_cause_of_its_own(
     site: WeChat, fetch: Fetch, words: str, cause: Cause
 ) -> None:
-    """Of an article such a notice says "the account"; of the account that would say nothing."""
+    """Of an article the judge makes it "the account"; of the account that would say nothing."""
     site.pages[history_path(0)] = wechat_notice(words)
     found = (await listed(site, fetch, HISTORY)).observation
     assert (set(found.signal.causes), found.signal.account_level) == ({cause}, True)

@@ -18,16 +18,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import unescape
-from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from vanished.errors import ConfigError, UsageError
+from vanished.errors import UsageError
 from vanished.model import (
     ABSENT,
     ALIVE,
     NO_COUNTS,
     Account,
-    Cause,
     Discovery,
     Fault,
     Kind,
@@ -43,6 +41,7 @@ from vanished.model import (
 )
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
+from vanished.sources.answer import Json, ident_of, parsed, server_of, table_of
 from vanished.sources.html import Page, is_cut, is_too_deep
 from vanished.sources.notice import load_pack
 from vanished.sources.page import PageReader, observation, web_address
@@ -51,7 +50,6 @@ from vanished.sources.wechat_list import (
     ListPage,
     article_at,
     complete_since,
-    json_of,
     read_album,
     read_history,
 )
@@ -74,14 +72,6 @@ MOST_KNOWN = 20  # ids of the last reading that the cursor holds
 
 # Most wordings are known in Chinese only, so that is the language to ask in.
 HEADERS: Mapping[str, str] = {"Accept-Language": "zh-CN,zh;q=0.9"}
-
-# An article's notice says "the account was lost"; asked of the account itself, who did it is known.
-_OWN_CAUSES: Mapping[str, Cause] = {
-    "wechat/account-blocked": Cause.PLATFORM,
-    "wechat/account-stopped": Cause.PLATFORM,
-    "wechat/account-infringement": Cause.LEGAL,
-    "wechat/account-cancelled": Cause.AUTHOR,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +107,8 @@ class WeChatSource:
     def __init__(self, name: Naming, settings: Settings | None = None) -> None:
         """Raises ConfigError for a `server` that is no web address without a path."""
         self._name = name
-        self._server = _server(str((settings or {}).get("server", f"https://{HOST}")))
+        given = (settings or {}).get("server", f"https://{HOST}")
+        self._server = server_of(given, self.platform, "server")
         self._pages = PageReader({})
         self._pack = load_pack("wechat")
 
@@ -273,10 +264,10 @@ class WeChatSource:
         if exchange.body.lstrip().startswith(b"<"):
             said = self._unread(account.url, exchange) or self._said(account.url, exchange)
             if said is not None and (said.kind is Kind.ERROR or said.account_level):
-                return _of_account(replace(said, status=exchange.status))
+                return replace(said, status=exchange.status)
             words = f"a page in place of the list: {_main(exchange)}"
             return failed(Fault.UNREADABLE, status=exchange.status, words=words)
-        answer = json_of(exchange)
+        answer = table_of(parsed(exchange))
         said = self._refused(answer)
         if said is not None:
             return replace(said, status=exchange.status)
@@ -289,14 +280,14 @@ class WeChatSource:
             return failed(Fault.EMPTY, status=exchange.status, words="an empty list")
         return page
 
-    def _refused(self, answer: Mapping[str, Any]) -> Signal | None:
+    def _refused(self, answer: Json) -> Signal | None:
         """The failed look of a code other than 0, None if the list was given."""
-        base = answer.get("base_resp")
-        code = answer.get("ret", base.get("ret") if isinstance(base, dict) else None)
-        if code is None or str(code) == "0":
+        code = ident_of(answer.get("ret", table_of(answer.get("base_resp")).get("ret")))
+        if code in ("", "0"):
             return None
-        known = self._pack.match_field("ret", str(code))
-        return known or failed(Fault.UNREADABLE, words=f"the list is refused with code {code!r}")
+        known = self._pack.match_field("ret", code)
+        words = f"the list is refused with code {code[:40]}"
+        return known or failed(Fault.UNREADABLE, words=words)
 
     def _sighting(self, account: Account, item: Listed) -> Sighting:
         """Being listed proves nothing about the article itself."""
@@ -322,17 +313,10 @@ class WeChatSource:
 
 def _look_of(key: str, exchange: Exchange, reading: _Reading, known: str) -> Look:
     version = reading.version
-    seen = observation(key, exchange, reading.signal, version=version.hash if version else "")
+    hashed = version.hash if version else ""
     counts = reading.article.counts if reading.article else NO_COUNTS
-    return Look(
-        replace(seen, counts=counts), version if version and version.hash != known else None
-    )
-
-
-def _of_account(signal: Signal) -> Signal:
-    """A notice of the account's loss, said of the account: the cause is its own."""
-    cause = _OWN_CAUSES.get(signal.rule.partition("@")[0])
-    return signal if cause is None else replace(signal, causes=frozenset((cause,)))
+    seen = observation(key, exchange, reading.signal, Via.DIRECT, hashed, counts)
+    return Look(seen, version if hashed != known else None)
 
 
 def _page_url(account_url: str, more: str) -> str:
@@ -349,13 +333,3 @@ def _charset(exchange: Exchange) -> str:
 
 def _main(exchange: Exchange) -> str:
     return Page(exchange.body, _charset(exchange)).main
-
-
-def _server(written: str) -> str:
-    try:
-        url = web_address(written, "server")
-    except UsageError as error:
-        raise ConfigError(f"[sources.wechat] server: {error}") from None
-    if urlsplit(url).path not in ("", "/") or urlsplit(url).query:
-        raise ConfigError("[sources.wechat] server has to be an address without a path.")
-    return url.rstrip("/")

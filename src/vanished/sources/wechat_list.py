@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
-from typing import Any, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
 from vanished.model import SECOND, Micros
-from vanished.net.exchange import Exchange
+from vanished.sources.answer import Json, list_of, table_of
 from vanished.sources.wechat_page import HOST, NUMBER, ids_of, native_id
 
 _SHORT = re.compile(r"/s/([A-Za-z0-9_-]{8,64})/?")
@@ -63,22 +62,13 @@ def article_at(address: str, server: str) -> tuple[str, str] | None:
     return ident, url + (f"&chksm={check}" if _CHKSM.fullmatch(check) else "")
 
 
-def json_of(exchange: Exchange) -> Mapping[str, Any]:
-    """The answer as a table; an empty one if it is none."""
-    try:
-        parsed = json.loads(exchange.body)
-    except (ValueError, RecursionError):
-        return {}
-    return parsed if _is_table(parsed) else {}
-
-
-def read_album(answer: Mapping[str, Any], biz: str, server: str) -> ListPage | None:
+def read_album(answer: Json, biz: str, server: str) -> ListPage | None:
     """A page of an album of `biz`; None if the answer is none. A lone article comes bare."""
     album = answer.get("getalbum_resp")
-    if not _is_table(album):
+    if not isinstance(album, dict):
         return None
     found = album.get("article_list") or []
-    entries = [e for e in (found if isinstance(found, list) else [found]) if _is_table(e)]
+    entries = [e for e in (found if isinstance(found, list) else [found]) if isinstance(e, dict)]
     items = []
     for entry in entries:
         mid, idx = str(entry.get("msgid")), str(entry.get("itemidx"))
@@ -91,14 +81,14 @@ def read_album(answer: Mapping[str, Any], biz: str, server: str) -> ListPage | N
     return ListPage(tuple(item for item in items if item), more)
 
 
-def read_history(answer: Mapping[str, Any], biz: str, server: str) -> ListPage | None:
+def read_history(answer: Json, biz: str, server: str) -> ListPage | None:
     """A page of the history of `biz`; None if the answer is none."""
     pushes = answer.get("general_msg_list")
     try:
         pushes = json.loads(pushes) if isinstance(pushes, str) else pushes
     except (ValueError, RecursionError):
         return None
-    found = pushes.get("list") if _is_table(pushes) else None
+    found = table_of(pushes).get("list")
     if not isinstance(found, list):
         return None
     items = [_listed(e.get("content_url"), when, biz, server) for e, when in _pushed(found)]
@@ -137,23 +127,14 @@ def _listed(
     return Listed(ident, url, int(stamp) * SECOND if _STAMP.fullmatch(stamp) else None)
 
 
-def _pushed(pushes: Sequence[object]) -> Iterator[tuple[Mapping[str, Any], object]]:
+def _pushed(pushes: Sequence[object]) -> Iterator[tuple[Json, object]]:
     """Every article of a history, with the time of its push; a bare text or picture has no page."""
-    for push in pushes:
-        first = push.get("app_msg_ext_info") if _is_table(push) else None
-        if not _is_table(push) or not _is_table(first):
-            continue
-        common = push.get("comm_msg_info")
-        when = common.get("datetime") if _is_table(common) else None
-        rest = first.get("multi_app_msg_item_list")
-        for entry in (first, *(rest if isinstance(rest, list) else ())):
-            if _is_table(entry):
-                yield entry, when
+    for push in map(table_of, pushes):
+        first = table_of(push.get("app_msg_ext_info"))
+        when = table_of(push.get("comm_msg_info")).get("datetime")
+        for entry in (first, *map(table_of, list_of(first.get("multi_app_msg_item_list")))):
+            yield entry, when
 
 
 def _numbers(*written: str) -> bool:
     return all(NUMBER.fullmatch(one) for one in written)
-
-
-def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)

@@ -24,6 +24,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from vanished.model import NO_COUNTS, SECOND, Count, Counts, Micros
 from vanished.sources.html import one_line, utf8
+from vanished.sources.shown_count import shown_count
 
 MOST_MEDIA = 100
 HOST = "mp.weixin.qq.com"
@@ -79,7 +80,6 @@ _PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "", "f": "", "v": "", "0
 _CDN = re.compile(r"^[ \t{]*cdn_url[ \t]*:([^\n]*)", re.M)
 _BLOCK = re.compile(rb"<(?=/?(?:p|br|div|li|h[1-6]|tr|t[dh]|section|blockquote|pre)\b)", re.I)
 _BLOCK_TYPE = re.compile(r"[?&]block_type=([0-9]{1,3})\b")
-_UNITS = {"": 1, "k": 10**3, "w": 10**4, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,24 +183,9 @@ def block_type(html: bytes, charset: str = "") -> str:
 def count(shown: str) -> Count | None:
     """A count as WeChat writes it, as an interval; None if it is none.
 
-    "1,234" is exact. "1.2万" stands for whatever may be written so, rounded or cut off. "10万+" and
-    the 100001 behind it are the cap: at least that many.
+    "10万+" and the 100001 that stands behind it in scripts are the cap: at least that many.
     """
-    shown = shown.strip()
-    if not _COUNT.fullmatch(shown):
-        return None
-    capped, shown = shown.endswith("+"), shown.rstrip("+")
-    unit = shown[-1] if shown[-1] not in "0123456789" else ""
-    digits = shown.removesuffix(unit).strip().replace(",", "")
-    whole, _, part = digits.partition(".")
-    scale = _UNITS[unit.lower()]
-    step = scale // 10 ** len(part)
-    if step == 0 or (part and not unit):
-        return None
-    value = int(whole + part) * step
-    if capped or value == 100_001:
-        return Count(value)
-    return Count.exact(value) if step == 1 else Count(value - step // 2, value + step - 1)
+    return Count(100_001) if shown.strip() == "100001" else shown_count(shown)
 
 
 # -- the parts of a page -------------------------------------------------------------------------
