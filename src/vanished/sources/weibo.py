@@ -1,8 +1,9 @@
 """Weibo accounts, read as a visitor without an account reads them, mobile site before desktop.
 
 In: an account's number and a `Fetch`. Out: its posts with what each answer proves, long texts,
-reposts, and the same about the account. How an answer is built stands in `weibo_answer`, what a
-notice means in `notices/weibo.toml`; here is whom to ask in which order.
+reposts, and the same about the account. How Weibo is asked stands in `weibo_ask`, how an answer is
+built in `weibo_answer`, what a notice means in `notices/weibo.toml`; here is what answers prove
+together.
 
 The mobile site (m.weibo.cn) and the desktop (weibo.com) are served from replicas that disagree. A
 loss is only reported if the second one does not show the post: a post that one of them shows is
@@ -22,14 +23,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from urllib.parse import quote, urlencode, urlsplit
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlsplit
 
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ALIVE,
     NO_COUNTS,
-    SECOND,
     Account,
     Cause,
     Counts,
@@ -37,7 +37,6 @@ from vanished.model import (
     Fault,
     Kind,
     Look,
-    Observation,
     Post,
     Sighting,
     Signal,
@@ -49,18 +48,23 @@ from vanished.model import (
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
 from vanished.sources.answer import ident_of, parsed, server_of, within
-from vanished.sources.page import web_address
+from vanished.sources.page import observation, web_address
 from vanished.sources.weibo_answer import (
     NUMBER,
-    Status,
     long_text_of,
     needs_long_text,
-    needs_visitor,
     posts_of,
     read_status,
     refusal,
     status_in,
-    visitor_pass,
+)
+from vanished.sources.weibo_ask import (
+    DESKTOP,
+    MOBILE,
+    Asker,
+    Listed,
+    complete_since,
+    read_list,
 )
 
 KEYS: Mapping[str, type] = {
@@ -75,9 +79,6 @@ visitor services. `visitor = false`: take no visitor's pass. `cookie_env`: the e
 that holds a Cookie header of your own.
 """
 
-MOST_PAGES = 5  # of one reading
-
-MOBILE, DESKTOP = "mobile", "desktop"
 _PASSPORTS = {
     MOBILE: "https://visitor.passport.weibo.cn",
     DESKTOP: "https://passport.weibo.com",
@@ -149,14 +150,14 @@ class WeiboSource:
         ask = self._asker(fetch)
         user = account.native_id.removeprefix("user:")
         newest = int(cursor) if NUMBER.fullmatch(cursor) else 0
-        listed, refusals = await _list(ask, user, newest)
+        listed, refusals = await read_list(ask, user, newest)
         signal = ALIVE if listed else await _standing(ask, user, refusals, known=bool(newest))
         about = ask.seen(account.key, signal, Via.TIMELINE)
         if not listed:
             return Discovery(about, cursor=cursor)
         sightings = tuple(self._sighting(account, entry) for entry in listed)
         last = max([newest, *(int(entry.status.mid) for entry in listed)])
-        return Discovery(about, sightings, _complete_since(listed), cursor=str(last))
+        return Discovery(about, sightings, complete_since(listed), cursor=str(last))
 
     async def look(self, posts: Sequence[Post], fetch: Fetch) -> list[Look]:
         """Ask for each post: the mobile site, and the desktop too unless the first shows it."""
@@ -164,28 +165,21 @@ class WeiboSource:
 
     async def _look(self, post: Post, fetch: Fetch) -> Look:
         ask = self._asker(fetch)
-        first = await _one(ask, MOBILE, post.native_id)
-        reading = first
-        if first.signal.kind is not Kind.ALIVE:
-            reading = _together(first, await _one(ask, DESKTOP, post.native_id))
-            if reading.signal.fault is first.signal.fault and first.signal.fault not in (
-                None,
-                *_AGAIN,
-            ):
-                page = await _page(ask, post.native_id)
-                reading = page if page.signal.fault is None else reading
+        reading = await _one(ask, MOBILE, post.native_id)
+        if reading.signal.kind is not Kind.ALIVE:
+            reading = await _checked(ask, post.native_id, reading)
         version = reading.version
         if reading.side == DESKTOP and post.version:
             version = None
         seen = ask.seen(post.key, reading.signal, Via.DIRECT, version, reading.counts)
         return Look(seen, version if version and version.hash != post.version else None)
 
-    def _asker(self, fetch: Fetch) -> _Asker:
+    def _asker(self, fetch: Fetch) -> Asker:
         held = os.environ.get(self._variable, "").strip()
         cookie = "".join(sign for sign in held if " " <= sign <= "~")
-        return _Asker(fetch, self._servers, self._passports, cookie, self._visitor)
+        return Asker(fetch, self._servers, self._passports, cookie, self._visitor)
 
-    def _sighting(self, account: Account, entry: _Listed) -> Sighting:
+    def _sighting(self, account: Account, entry: Listed) -> Sighting:
         status = entry.status
         key = self._name(self.platform, status.mid)
         post = Post(
@@ -199,89 +193,9 @@ class WeiboSource:
         )
         version = status.version if entry.side == MOBILE else None
         exchange = entry.exchange
-        seen = _observed(key, exchange, exchange, ALIVE, Via.TIMELINE, version, status.counts)
+        hashed = version.hash if version else ""
+        seen = observation(key, exchange, ALIVE, Via.TIMELINE, hashed, status.counts)
         return Sighting(post, seen, version)
-
-
-# -- asking ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    """Asks Weibo's servers for one reading or look, and keeps what they answered, in order."""
-
-    fetch: Fetch
-    servers: Mapping[str, str]
-    passports: Mapping[str, str]
-    cookie: str = field(repr=False)
-    visitor: bool
-    passes: dict[str, str] = field(default_factory=dict, repr=False)
-    exchanges: list[Exchange] = field(default_factory=list)
-
-    async def get(self, side: str, path: str, **query: str | int) -> Exchange:
-        """Ask; once more with a visitor's pass if the answer calls for one."""
-        url = f"{self.servers[side]}{path}" + (f"?{urlencode(query)}" if query else "")
-        exchange = await self._get(side, url)
-        if self.cookie or not self.visitor or side in self.passes:
-            return exchange
-        if not needs_visitor(refusal(exchange)) or status_in(exchange):
-            return exchange
-        self.passes[side] = visitor_pass(await self._enter(side))
-        return await self._get(side, url) if self.passes[side] else exchange
-
-    async def _get(self, side: str, url: str) -> Exchange:
-        headers = {
-            "Accept": "application/json, text/plain, */*",
-            "Accept-Language": "zh-CN,zh;q=0.9",  # most notices are known in Chinese only
-            "X-Requested-With": "XMLHttpRequest",
-        }
-        if side == MOBILE:
-            headers["MWeibo-Pwa"] = "1"
-        cookie = self.cookie or self.passes.get(side, "")
-        if cookie:
-            headers["Cookie"] = cookie
-        exchange = await self.fetch.request("GET", url, headers=headers)
-        self.exchanges.append(exchange)
-        return exchange
-
-    async def _enter(self, side: str) -> Exchange:
-        body = urlencode({"cb": "visitor_gray_callback", "tid": "", "from": "weibo"}).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        url = f"{self.passports[side]}/visitor/genvisitor2"
-        return await self.fetch.request("POST", url, headers=headers, body=body, private=True)
-
-    def seen(
-        self,
-        subject: str,
-        signal: Signal,
-        via: Via,
-        version: Version | None = None,
-        counts: Counts = NO_COUNTS,
-    ) -> Observation:
-        """The look that all exchanges together are."""
-        first, last = self.exchanges[0], self.exchanges[-1]
-        return _observed(subject, first, last, signal, via, version, counts)
-
-
-def _observed(
-    subject: str,
-    first: Exchange,
-    last: Exchange,
-    signal: Signal,
-    via: Via,
-    version: Version | None,
-    counts: Counts,
-) -> Observation:
-    return Observation(
-        subject,
-        first.asked_at,
-        last.answered_at,
-        signal,
-        via,
-        last.vantage,
-        version.hash if version else "",
-        counts,
-    )
 
 
 # -- one post ----------------------------------------------------------------------------------
@@ -297,7 +211,7 @@ class _Reading:
     counts: Counts = NO_COUNTS
 
 
-async def _one(ask: _Asker, side: str, mid: str) -> _Reading:
+async def _one(ask: Asker, side: str, mid: str) -> _Reading:
     """Ask one server for a post, and for the rest of its text where the answer cuts it."""
     if side == MOBILE:
         exchange = await ask.get(side, "/statuses/show", id=mid)
@@ -316,7 +230,18 @@ async def _one(ask: _Asker, side: str, mid: str) -> _Reading:
     return replace(reading, version=status.version if status else None)
 
 
-async def _page(ask: _Asker, mid: str) -> _Reading:
+async def _checked(ask: Asker, mid: str, first: _Reading) -> _Reading:
+    """What the other ways to a post make of a reading of the mobile site that does not show it."""
+    second = await _one(ask, DESKTOP, mid)
+    if first.signal.fault is None or second.signal.fault is None:
+        return _together(first, second)
+    if first.signal.fault in _AGAIN:  # whatever keeps us out keeps us out of the page, too
+        return first
+    page = await _page(ask, mid)
+    return page if page.signal.fault is None else first
+
+
+async def _page(ask: Asker, mid: str) -> _Reading:
     """The mobile page of a post, which holds its JSON: for when both calls fail."""
     exchange = await ask.get(MOBILE, f"/detail/{quote(mid, safe='')}")
     reading, _ = _read(MOBILE, exchange, mid)
@@ -337,10 +262,10 @@ def _read(side: str, exchange: Exchange, mid: str) -> tuple[_Reading, Mapping[st
 
 
 def _together(first: _Reading, second: _Reading) -> _Reading:
-    """What two replicas say together: a contradiction is a failed look."""
+    """What two replicas, of which one may have failed, say: a contradiction is a failed look."""
     one, other = first.signal, second.signal
     if one.fault is not None or other.fault is not None:
-        return first if other.fault is not None else second
+        return first if one.fault is None else second
     if one.gone and other.gone:
         open_both = Cause.UNKNOWN in one.causes | other.causes
         if open_both or one.causes & other.causes:
@@ -356,48 +281,10 @@ def _vagueness(reading: _Reading) -> tuple[bool, int, bool]:
     return vague, len(signal.causes), signal.strength is Strength.WEAK
 
 
-# -- an account's list ---------------------------------------------------------------------------
+# -- an account ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    status: Status
-    side: str
-    exchange: Exchange
-
-
-async def _list(ask: _Asker, user: str, newest: int) -> tuple[list[_Listed], list[Exchange]]:
-    """The posts of the account back to the number `newest`, in the order of the list; and the
-    answers that held none. The desktop is asked where the mobile list shows nothing.
-    """
-    refusals: list[Exchange] = []
-    for side in (MOBILE, DESKTOP):
-        found: dict[str, _Listed] = {}
-        for page in range(1, MOST_PAGES + 1 if newest else 2):
-            if side == MOBILE:
-                query = {"type": "uid", "value": user, "containerid": f"107603{user}"}
-                exchange = await ask.get(side, "/api/container/getIndex", **query, page=page)
-            else:
-                exchange = await ask.get(
-                    side, "/ajax/statuses/mymblog", uid=user, page=page, feature=0
-                )
-            items = posts_of(exchange)
-            statuses = [status for item in items or () if (status := read_status(item))]
-            fresh = [s for s in statuses if s.user == user and s.mid not in found]
-            if not fresh:
-                if not found:
-                    refusals.append(exchange)
-                break
-            found.update({s.mid: _Listed(s, side, exchange) for s in fresh})
-            unpinned = [int(s.mid) for s in fresh if not s.pinned]
-            if unpinned and min(unpinned) <= newest:
-                break
-        if found:
-            return list(found.values()), []
-    return [], refusals
-
-
-async def _standing(ask: _Asker, user: str, refusals: Sequence[Exchange], *, known: bool) -> Signal:
+async def _standing(ask: Asker, user: str, refusals: Sequence[Exchange], *, known: bool) -> Signal:
     """What became of an account whose lists show nothing. `known`: they did before."""
     profile = await ask.get(DESKTOP, "/ajax/profile/info", uid=user)
     shown = ident_of(within(parsed(profile), "data", "user", "id"))
@@ -423,15 +310,3 @@ async def _standing(ask: _Asker, user: str, refusals: Sequence[Exchange], *, kno
         return (plain or errors)[0]
     words = "Weibo speaks of a post where a list was asked for"
     return failed(Fault.UNREADABLE, status=profile.status, words=words)
-
-
-def _complete_since(listed: Sequence[_Listed]) -> int | None:
-    """Since when the list claims to hold every post: it does if it is in order, without gaps that
-    it would show; None if a date is missing or a post stands out of its order.
-    """
-    ordered = [entry.status for entry in listed if not entry.status.pinned]
-    dates = [status.published_at for status in ordered if status.published_at is not None]
-    numbers = [int(status.mid) for status in ordered]
-    if len(dates) != len(ordered) or len(dates) < 2 or numbers != sorted(numbers, reverse=True):
-        return None
-    return min(dates) + SECOND

@@ -155,7 +155,7 @@ def refusal(exchange: Exchange) -> Signal:
         return bare
     hits = [hit for hit in _hits(exchange) if hit is not None]
     if hits:
-        # A failed look proves least, then a weak notice; among equals the words before the code.
+        # A failed look wins, since it proves least; then a strong notice; then words before codes.
         hit = min(hits, key=lambda hit: (hit.fault is None, hit.strength is Strength.WEAK))
         return replace(hit, status=exchange.status, words=_masked(hit.words))
     answer = table_of(parsed(exchange))
