@@ -24,6 +24,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from vanished.errors import UsageError
 from vanished.model import (
     ALIVE,
+    NO_COUNTS,
     SECOND,
     Account,
     Counts,
@@ -55,7 +56,7 @@ from vanished.sources.answer import (
 )
 from vanished.sources.html import Page, is_too_deep
 from vanished.sources.notice import load_pack
-from vanished.sources.page import web_address
+from vanished.sources.page import observation, web_address
 from vanished.sources.shown_count import shown_count
 
 KEYS: Mapping[str, type] = {}
@@ -166,8 +167,8 @@ class MastodonSource:
             repeats=f"{host}/{original}" if _IDENT.fullmatch(original) else None,
         )
         version = _version(status)
-        seen = _observed(key, exchange, exchange, ALIVE, Via.TIMELINE, version.hash)
-        return Sighting(post, replace(seen, counts=_counts(status)), version)
+        seen = observation(key, exchange, ALIVE, Via.TIMELINE, version.hash, _counts(status))
+        return Sighting(post, seen, version)
 
 
 # -- asking ------------------------------------------------------------------------------------
@@ -193,19 +194,11 @@ class _Asker:
         signal: Signal,
         via: Via,
         version: str = "",
-        counts: Counts | None = None,
+        counts: Counts = NO_COUNTS,
     ) -> Observation:
         """The look that all exchanges together are."""
-        seen = _observed(subject, self.exchanges[0], self.exchanges[-1], signal, via, version)
-        return replace(seen, counts=counts) if counts else seen
-
-
-def _observed(
-    subject: str, first: Exchange, last: Exchange, signal: Signal, via: Via, version: str
-) -> Observation:
-    return Observation(
-        subject, first.asked_at, last.answered_at, signal, via, last.vantage, version
-    )
+        first, last = self.exchanges[0], self.exchanges[-1]
+        return observation(subject, last, signal, via, version, counts, first=first)
 
 
 async def _standing(ask: _Asker, user: str, *, known: bool) -> tuple[Signal, str]:

@@ -40,7 +40,7 @@ from vanished.sources import Naming, Settings
 from vanished.sources.answer import server_of
 from vanished.sources.html import is_cut, is_too_deep
 from vanished.sources.notice import load_pack
-from vanished.sources.page import PageReader
+from vanished.sources.page import PageReader, observation
 from vanished.sources.telegram_page import NAME, ChannelPage, Message
 
 KEYS: Mapping[str, type] = {"server": str}
@@ -118,7 +118,7 @@ class TelegramSource:
                 break
             before = f"?before={min(fresh)}"
         assert first is not None
-        about = _observed(account.key, first, standing, Via.TIMELINE)
+        about = observation(account.key, first, standing, Via.TIMELINE)
         if standing is not ALIVE:
             return Discovery(about, cursor=cursor)
         messages = [pair for _, pair in sorted(found.items())]
@@ -139,21 +139,17 @@ class TelegramSource:
         exchange = await fetch.request("GET", asked, headers=HEADERS)
         page, signal = self._read(asked, exchange)
         if page is None:
-            return Look(_observed(post.key, exchange, signal))
+            return Look(observation(post.key, exchange, signal))
         for message in page.messages:
             if message.native_id == post.native_id:
                 signal = _message(message, exchange)
                 if signal is not ALIVE:
-                    return Look(_observed(post.key, exchange, signal))
-                version = message.version
-                seen = _observed(post.key, exchange, ALIVE, counts=Counts(views=message.views))
-                if version is None:
-                    return Look(seen)
-                seen = replace(seen, version=version.hash)
-                return Look(seen, version if version.hash != post.version else None)
+                    return Look(observation(post.key, exchange, signal))
+                seen = _seen(post.key, message, exchange, Via.DIRECT)
+                return Look(seen, message.version if seen.version != post.version else None)
         said = page.error
         signal = _notice("error", said, exchange) or _unreadable(exchange, said)
-        return Look(_observed(post.key, exchange, signal))
+        return Look(observation(post.key, exchange, signal))
 
     def _read(self, asked: str, exchange: Exchange) -> tuple[ChannelPage | None, Signal]:
         """The page of an answer, or None and why there is none to read."""
@@ -183,11 +179,15 @@ class TelegramSource:
         )
         signal = _message(message, exchange)
         if signal is not ALIVE:
-            return Sighting(post, _observed(key, exchange, signal, Via.TIMELINE))
-        version = message.version
-        counts = Counts(views=message.views)
-        seen = _observed(key, exchange, ALIVE, Via.TIMELINE, counts)
-        return Sighting(post, replace(seen, version=version.hash if version else ""), version)
+            return Sighting(post, observation(key, exchange, signal, Via.TIMELINE))
+        seen = _seen(key, message, exchange, Via.TIMELINE)
+        return Sighting(post, seen, message.version)
+
+
+def _seen(key: str, message: Message, exchange: Exchange, via: Via) -> Observation:
+    """The look at a message that is there."""
+    hashed = message.version.hash if message.version else ""
+    return observation(key, exchange, ALIVE, via, hashed, Counts(views=message.views))
 
 
 # -- what an answer says -------------------------------------------------------------------------
@@ -252,16 +252,3 @@ def _notice(place: str, said: str, exchange: Exchange) -> Signal | None:
 def _unreadable(exchange: Exchange, words: str) -> Signal:
     words = _NAMES.sub("…", words) or "neither the post nor a notice that is known"
     return failed(Fault.UNREADABLE, status=exchange.status, words=words)
-
-
-def _observed(
-    subject: str,
-    exchange: Exchange,
-    signal: Signal,
-    via: Via = Via.DIRECT,
-    counts: Counts | None = None,
-) -> Observation:
-    seen = Observation(
-        subject, exchange.asked_at, exchange.answered_at, signal, via, exchange.vantage
-    )
-    return replace(seen, counts=counts) if counts else seen
