@@ -114,7 +114,14 @@ def test_a_legal_reason_counts_without_a_category() -> None:
     assert said(found.signal) == ("legal-takedown", L, False)
 
 
-@pytest.mark.parametrize("text", ["[deleted]", "[removed]", "[ Removed by Reddit ]"])
+def test_a_mark_that_names_reddit_is_reddits() -> None:
+    found = reddit(thread(submission(selftext="[ Removed by Reddit ]", author="[deleted]")))
+    assert said(found.signal) == ("removed-by-reddit", P, False)
+    found = reddit(thread(submission(selftext="[ Removed by Reddit ]")))  # beside its author
+    assert found.signal.fault is Fault.UNREADABLE
+
+
+@pytest.mark.parametrize("text", ["[deleted]", "[removed]"])
 def test_a_bare_mark_leaves_author_and_platform_open(text: str) -> None:
     found = reddit(thread(submission(selftext=text, author="[deleted]")))
     assert said(found.signal) == ("text-deleted", A | P, False)
