@@ -29,6 +29,7 @@ def test_the_template_states_the_defaults() -> None:
         ('[hosts.per_host]\n"a.example" = "fast"\n', 4, "a.example is 'fast'"),
         ('[net]\nallow_networks = ["loopback"]\n', 4, "127.0.0.0/8"),
         ("[sources]\nfeed = 1\n", 4, "write [feed]"),
+        ("[sources.weibo]\nproxy = 5\n", 4, "proxy is 5; it must be a text"),
         ("[journal]\nflush_rows = true\n", 4, "flush_rows is True"),
         ("[hosts\n", 3, "not valid TOML"),
         ("[watching]\n", 3, "did you mean 'watch'"),

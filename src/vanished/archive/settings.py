@@ -287,7 +287,10 @@ def _journal(reader: Reader, given: Mapping[str, Any]) -> JournalSettings:
 
 
 def _sources(reader: Reader, given: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
-    return {platform: reader.table(given, platform, "sources") for platform in given}
+    tables = {platform: reader.table(given, platform, "sources") for platform in given}
+    for platform, table in tables.items():
+        _check_kinds(reader, f"sources.{platform}", table, COMMON_SOURCE_KEYS)
+    return tables
 
 
 def source_table(
@@ -301,10 +304,17 @@ def source_table(
     table, name = settings.sources.get(platform, {}), f"sources.{platform}"
     known = {**keys, **COMMON_SOURCE_KEYS}
     settings.reader.keys(name, table, list(known))
-    for key, value in table.items():
-        kind = known[key]
+    _check_kinds(settings.reader, name, table, known)
+    return table
+
+
+def _check_kinds(
+    reader: Reader, name: str, table: Mapping[str, object], known: Mapping[str, type]
+) -> None:
+    for key, kind in known.items():
+        if key not in table:
+            continue
+        value = table[key]
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits or (isinstance(value, bool) and kind is not bool):
-            sentence = f"{key} is {value!r}; it must be {_KINDS[kind]}."
-            raise settings.reader.fail(name, key, sentence)
-    return table
+            raise reader.fail(name, key, f"{key} is {value!r}; it must be {_KINDS[kind]}.")

@@ -109,6 +109,20 @@ class MastodonSource:
             self._name(self.platform, native_id), self.platform, native_id, native_id, url
         )
 
+    def post(self, address: str) -> Post:
+        """The post at `https://server/@user/ID`; UsageError if it cannot be one."""
+        parts = urlsplit(web_address(address, "Mastodon post"))
+        found = _POST_PATH.fullmatch(parts.path)
+        if found is None:
+            raise UsageError(
+                f"'{address[:80]}' is no post of a Mastodon server; give one such as"
+                " 'https://example.org/@news/112233445566778899'."
+            )
+        native_id = f"{parts.netloc}/{found[2]}"
+        key = self._name(self.platform, native_id)
+        url = f"{parts.scheme}://{parts.netloc}/@{found[1].lower()}/{found[2]}"
+        return Post(key, "", self.platform, native_id, url)
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The account's state and its newest posts, back to those that the last reading saw."""
         base, user, _ = _parts(account.url)

@@ -82,6 +82,12 @@ class SinglePost:
 
     def account(self, address: str) -> Account:
         """The post at `address`, as its own account; UsageError if it can be none."""
+        post = self.post(address)
+        own = f"{self.platform}:{post.native_id}"
+        return Account(self._name(self.platform, own), self.platform, own, post.url, post.url)
+
+    def post(self, address: str) -> Post:
+        """The post at `address`; UsageError if it can be none."""
         native_id = self._form.named(web_address(address, f"{self.platform} post"))
         if not native_id:
             raise UsageError(
@@ -89,8 +95,7 @@ class SinglePost:
                 f" such as {self._form.example}."
             )
         url = self._server + self._form.path(native_id)
-        own = f"{self.platform}:{native_id}"
-        return Account(self._name(self.platform, own), self.platform, own, url, url)
+        return Post(self._name(self.platform, native_id), "", self.platform, native_id, url)
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The one post, with a look at it. The cursor is the hash of the wording last handed over.

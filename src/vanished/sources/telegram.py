@@ -53,7 +53,7 @@ HEADERS: Mapping[str, str] = {"Accept-Language": "en"}
 
 _HANDLE = re.compile(rf"@?({NAME})")
 _ADDRESS = re.compile(
-    rf"(?:https?://)?(?:www\.)?(?:t|telegram)\.me/(?:s/)?({NAME})(?:/\d*)?/?(?:\?.*)?"
+    rf"(?:https?://)?(?:www\.)?(?:t|telegram)\.me/(?:s/)?({NAME})(?:/(\d{{1,12}})?)?/?(?:\?.*)?"
 )
 _NAMES = re.compile(r"@\w+")
 
@@ -92,6 +92,18 @@ class TelegramSource:
         url = f"{self._server}/s/{native_id[1:]}"
         key = self._name(self.platform, native_id)
         return Account(key, self.platform, native_id, native_id, url)
+
+    def post(self, address: str) -> Post:
+        """The message at `https://t.me/name/7`; UsageError if it can be none."""
+        found = _ADDRESS.fullmatch(address.strip())
+        if found is None or not found[2]:
+            raise UsageError(
+                f"'{address[:80]}' is no message of a public channel; give one such as"
+                " 'https://t.me/example/7'."
+            )
+        native_id = f"{found[1].lower()}/{int(found[2])}"
+        key = self._name(self.platform, native_id)
+        return Post(key, "", self.platform, native_id, f"{self._server}/{native_id}")
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The channel's newest messages, back to those of the last reading.

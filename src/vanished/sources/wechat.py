@@ -139,6 +139,14 @@ class WeChatSource:
             f" such as https://{HOST}/s/SHORT, an album's with __biz and album_id, or a __biz."
         )
 
+    def post(self, address: str) -> Post:
+        """The article at `address`; UsageError if there is none."""
+        account = self.account(address)
+        kind, _, ident = account.native_id.partition(":")
+        if kind != "article":
+            raise UsageError(f"'{address[:200]}' is a list; give the address of one article.")
+        return Post(self._name(self.platform, ident), "", self.platform, ident, account.url)
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The account's list, newest first, back to what the last reading had; or its one article.
 

@@ -84,6 +84,7 @@ _PASSPORTS = {
     DESKTOP: "https://passport.weibo.com",
 }
 _ADDRESS = re.compile(r"/(?:u/|profile/|n/)?([1-9]\d{4,19})/?")
+_POST = re.compile(r"(?:https?://m\.weibo\.cn/(?:detail|status)/)?([1-9]\d{4,19})/?")
 _HOSTS = ("weibo.com", "www.weibo.com", "m.weibo.cn", "weibo.cn", "m.weibo.com")
 _AGAIN = (Fault.RATE_LIMITED, Fault.TIMEOUT, Fault.CONNECT, Fault.DNS, Fault.TLS, Fault.REFUSED)
 
@@ -142,6 +143,17 @@ class WeiboSource:
         key = self._name(self.platform, native_id)
         return Account(key, self.platform, native_id, number, url)
 
+    def post(self, address: str) -> Post:
+        """The post of a number or at `https://m.weibo.cn/detail/NUMBER`; UsageError if none."""
+        found = _POST.fullmatch(address.strip())
+        if found is None:
+            raise UsageError(
+                f"'{address[:80]}' names no post of Weibo by its number; give one such as"
+                " 'https://m.weibo.cn/detail/5000000000000001'."
+            )
+        key, url = self._name(self.platform, found[1]), self._post_url(found[1])
+        return Post(key, "", self.platform, found[1], url)
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The account's newest posts, back to those of the last reading.
 
@@ -179,6 +191,9 @@ class WeiboSource:
         cookie = "".join(sign for sign in held if " " <= sign <= "~")
         return Asker(fetch, self._servers, self._passports, cookie, self._visitor)
 
+    def _post_url(self, mid: str) -> str:
+        return f"{self._servers[MOBILE]}/detail/{mid}"
+
     def _sighting(self, account: Account, entry: Listed) -> Sighting:
         status = entry.status
         key = self._name(self.platform, status.mid)
@@ -187,7 +202,7 @@ class WeiboSource:
             account.key,
             self.platform,
             status.mid,
-            f"{self._servers[MOBILE]}/detail/{status.mid}",
+            self._post_url(status.mid),
             published_at=status.published_at,
             repeats=status.chain[-1] if status.chain else None,
         )
