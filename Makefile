@@ -52,6 +52,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/synapse.in -o requirements/synapse.txt
 	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) requirements/wacz.in -o requirements/wacz.txt
+	$(COMPILE) requirements/bs4.in -o requirements/bs4.txt
 	$(COMPILE) --group dev --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:

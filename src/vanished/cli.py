@@ -122,17 +122,22 @@ def init(
 
 @app.command(epilog="Example: vanished add feed https://example.org/feed.xml")
 def add(
-    platform: Annotated[str, typer.Argument(help="page, feed or matrix.")],
-    address: Annotated[str, typer.Argument(help="URL, or room alias such as '#news:example.org'.")],
+    platform: Annotated[
+        str, typer.Argument(help="Such as page, feed or matrix; vanished sources lists all.")
+    ],
+    address: Annotated[
+        str, typer.Argument(help="Its URL, or its name there, such as '#news:example.org'.")
+    ],
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:
     """Watch a public account, channel, room, feed or page from now on."""
     from vanished.archive.observatory import Observatory
     from vanished.clock import SystemClock
-    from vanished.sources.registry import source
+    from vanished.sources.registry import check, source
 
     with Observatory.open(folder, write=True) as observatory:
+        check(observatory.settings)
         chosen = source(platform, observatory.naming, observatory.settings)
         account = chosen.account(address)
         new = observatory.add_account(account, SystemClock().now())
@@ -142,6 +147,20 @@ def add(
         f"{known} {address} as {account.key}.",
         as_json,
     )
+
+
+@app.command("sources", epilog="Example: vanished sources")
+def sources_(as_json: Json = False) -> None:
+    """The platforms that can be watched, and the settings that each takes in observatory.toml."""
+    from vanished.sources.registry import about, keys, platforms
+
+    found = [{"platform": p, "about": about(p), "settings": keys(p)} for p in platforms()]
+    lines = []
+    for each in found:
+        lines.append(f"{each['platform']:10} {each['about']}")
+        if each["settings"]:
+            lines.append(f"{'':10} settings: {', '.join(each['settings'])}")
+    say(found, "\n".join(lines), as_json)
 
 
 @app.command("import", epilog="Example: vanished import wechatscope ceninfo.csv")

@@ -3,6 +3,9 @@
 In: the text of the file. Out: a frozen `Settings`, or a ConfigError with file, line and what to
 write instead. A key that nobody reads is an error, since a misspelt budget is a broken promise to
 the host. Secrets are not settings: the file may only name environment variables.
+
+The tables `[sources.NAME]` are only kept here: which keys one may have is known to the source of
+that name, which this room may not import. `sources.registry` has them checked by `source_table`.
 """
 
 from __future__ import annotations
@@ -140,7 +143,7 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole file. `sources` maps a platform to its own table."""
+    """The whole file. `sources` maps a platform to its own table, as given: see `source_table`."""
 
     id: str
     watch: WatchSettings = WatchSettings()
@@ -152,15 +155,22 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     stamps: StampSettings = field(default_factory=StampSettings)
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    reader: Reader = field(
+        default_factory=lambda: Reader(Path(FILE), ""), repr=False, compare=False
+    )  # of the file that this is from: it knows the line of a wrong key
 
 
-SOURCE_KEYS: Mapping[str, Mapping[str, type]] = {
-    "page": {"notices": list},
-    "feed": {"notices": list},
-    "matrix": {"server": str, "token_env": str, "join": bool},
-    "lab": {"url": str},
-}
 COMMON_SOURCE_KEYS: Mapping[str, type] = {"proxy": str, "proxy_env": str}
+"""What every source's table may have, beside the keys of its own."""
+
+_KINDS: Mapping[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
 
 
 def parse(text: str, path: Path) -> Settings:
@@ -191,6 +201,7 @@ def parse(text: str, path: Path) -> Settings:
         log=settings_proof.log(reader, reader.table(given, "log")),
         stamps=settings_proof.stamps(reader, reader.table(given, "stamps")),
         sources=_sources(reader, reader.table(given, "sources")),
+        reader=reader,
     )
 
 
@@ -276,14 +287,34 @@ def _journal(reader: Reader, given: Mapping[str, Any]) -> JournalSettings:
 
 
 def _sources(reader: Reader, given: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
-    reader.keys("sources", given, list(SOURCE_KEYS))
-    for platform in given:
-        name = f"sources.{platform}"
-        table = reader.table(given, platform, "sources")
-        known = {**SOURCE_KEYS[platform], **COMMON_SOURCE_KEYS}
-        reader.keys(name, table, list(known))
-        for key, value in table.items():
-            if not isinstance(value, known[key]):
-                word = {str: "a text", bool: "true or false", list: "a list"}[known[key]]
-                raise reader.fail(name, key, f"{key} is {value!r}; it must be {word}.")
-    return dict(given)
+    tables = {platform: reader.table(given, platform, "sources") for platform in given}
+    for platform, table in tables.items():
+        _check_kinds(reader, f"sources.{platform}", table, COMMON_SOURCE_KEYS)
+    return tables
+
+
+def source_table(
+    settings: Settings, platform: str, keys: Mapping[str, type]
+) -> Mapping[str, object]:
+    """The table `[sources.PLATFORM]`, empty if there is none, checked.
+
+    `keys` are the source's own, with the type of each value: one of str, bool, int, float (whole
+    numbers are numbers), list and dict. Raises ConfigError with the line for any other key or type.
+    """
+    table, name = settings.sources.get(platform, {}), f"sources.{platform}"
+    known = {**keys, **COMMON_SOURCE_KEYS}
+    settings.reader.keys(name, table, list(known))
+    _check_kinds(settings.reader, name, table, known)
+    return table
+
+
+def _check_kinds(
+    reader: Reader, name: str, table: Mapping[str, object], known: Mapping[str, type]
+) -> None:
+    for key, kind in known.items():
+        if key not in table:
+            continue
+        value = table[key]
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise reader.fail(name, key, f"{key} is {value!r}; it must be {_KINDS[kind]}.")

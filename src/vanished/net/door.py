@@ -32,7 +32,7 @@ from vanished.net.address import Denied, checked_url, guarded_socket, host_of, n
 from vanished.net.decode import Decoder, Undecodable
 from vanished.net.exchange import Exchange, Leg
 from vanished.net.faults import NETWORK_ERRORS, fault_of
-from vanished.net.legs import arrived, certificates, leg
+from vanished.net.legs import SECRETS, arrived, certificates, leg
 from vanished.net.politeness import Politeness, retry_after_s
 from vanished.net.proxy import ProxiedConnector, ProxyAddress
 
@@ -40,7 +40,6 @@ USER_AGENT = f"vanished/{__version__} (+observatory)"
 MAX_HEADER = 32 * 1024
 """Bytes of one header: some sites send policies beyond the 8 KiB that aiohttp reads by itself."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"})
 
 
@@ -195,7 +194,10 @@ class _Course:
 
 
 class Fetcher:
-    """Implements `Fetch` for one look, and keeps the exchanges of that look in order."""
+    """Implements `Fetch` for one look, and keeps the exchanges of that look in order.
+
+    `exchanges` are what the look rests on; one that is private is not among them.
+    """
 
     __slots__ = ("_door", "_prepaid", "_proxied", "_session", "_vantage", "exchanges")
 
@@ -222,6 +224,7 @@ class Fetcher:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
         """Ask `url` and follow its redirects; see `Exchange` for what comes back.
 
@@ -254,9 +257,10 @@ class Fetcher:
             words=course.words,
             address=course.address,
             vantage=self._vantage,
-            legs=tuple(course.legs),
+            legs=() if private else tuple(course.legs),
         )
-        self.exchanges.append(exchange)
+        if not private:
+            self.exchanges.append(exchange)
         return exchange
 
     async def _follow(
@@ -290,7 +294,7 @@ class Fetcher:
                 raise _Failed(
                     Fault.REDIRECTS,
                     f"redirected more than {self._door.settings.max_redirects} times; the last"
-                    f" answer points to {_printable(target)[:80]}",
+                    f" answer points to {_without_query(target)}",
                 )
             course.hops.append(course.url)
             url, method, headers, body = _next_hop(
@@ -430,7 +434,7 @@ def _next_hop(
     onward = checked_url(joined.with_fragment(None))
     dropped: frozenset[str] = frozenset()
     if onward.origin() != url.origin():
-        dropped |= _SECRET_HEADERS
+        dropped |= SECRETS
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", None
         dropped |= _BODY_HEADERS
@@ -446,6 +450,11 @@ def _plain_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
         key, text = name.lower(), value if value.isascii() else _printable(value)
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+def _without_query(target: str) -> str:
+    """What may stand in a sentence: a query may hold a ticket to log in with."""
+    return _printable(target).partition("?")[0][:80]
 
 
 def _printable(text: str) -> str:

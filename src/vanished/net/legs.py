@@ -14,13 +14,15 @@ from typing import Final
 import aiohttp
 
 from vanished.model import Micros
-from vanished.net.exchange import Leg
+from vanished.net.exchange import Fields, Leg
 
 WITHHELD: Final = "[withheld]"
 SECRETS: Final = frozenset(
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"}
 )
 """Headers of a request that could log somebody in, in lower case."""
+GIVEN: Final = frozenset({"set-cookie", "set-cookie2"})
+"""Headers of an answer that hold what could log in whoever reads them, in lower case."""
 
 _chains: weakref.WeakKeyDictionary[object, tuple[bytes, ...]] = weakref.WeakKeyDictionary()
 
@@ -40,21 +42,25 @@ def leg(
     return Leg(
         asked.method,
         str(asked.url),
-        tuple(
-            (name, WITHHELD if name.lower() in SECRETS else value)
-            for name, value in asked.headers.items()
-        ),
+        _without(SECRETS, tuple(asked.headers.items())),
         sent_body or b"",
         *times,
         response.status,
         response.reason or "",
-        tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers),
+        _without(
+            GIVEN,
+            tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers),
+        ),
         wire,
         "1.1" if version is None else f"{version.major}.{version.minor}",
         complete,
         address,
         chain,
     )
+
+
+def _without(secrets: frozenset[str], fields: Fields) -> Fields:
+    return tuple((name, WITHHELD if name.lower() in secrets else value) for name, value in fields)
 
 
 def arrived(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:

@@ -51,6 +51,9 @@ from vanished.sources.page import (
     web_address,
 )
 
+KEYS: Mapping[str, type] = {"notices": list}
+"""`notices`: as of `page`."""
+
 LARGE = 200_000
 """Bytes of a feed that is read beside the loop: feedparser takes about 2 s a megabyte."""
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -49,6 +49,11 @@ from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
 from vanished.sources import matrix_api as api
 from vanished.sources.matrix_api import Asker, Event, Page
+
+KEYS: Mapping[str, type] = {"server": str, "token_env": str, "join": bool}
+"""`server`: the homeserver to ask. `token_env`: the environment variable that holds the access
+token. `join = true`: enter rooms, which shows the observer to everybody there.
+"""
 
 MOST_PAGES = 10  # of one reading; what is left over comes with the next
 BACK_PAGES = 3  # read again when many older events changed
