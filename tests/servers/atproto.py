@@ -293,7 +293,18 @@ def _postgres(home: Path) -> Iterator[str]:
         shutil.chown(folder, "postgres", "postgres")
         who = {"user": "postgres", "group": "postgres", "extra_groups": []}
     data = folder / "data"
-    made = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "pg", "-N", "-E", "UTF8"]
+    made = [
+        str(programs / "initdb"),
+        "-D",
+        str(data),
+        "-A",
+        "trust",
+        "-U",
+        "pg",
+        "-N",
+        "-E",
+        "UTF8",
+    ]
     subprocess.run(made, check=True, capture_output=True, cwd=folder, timeout=60, **who)
     options = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
