@@ -37,6 +37,7 @@ PARTS = Path(__file__).parent / "atproto"
 INSTALL_S = 900
 START_S = 120
 PASSWORD = "a password of no account outside this test"
+NOTHING: Mapping[str, Any] = {}  # the body of a call that takes none
 _ADMIN = "Basic " + base64.b64encode(b"admin:admin-pass").decode()  # fixed by the dev environment
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -154,11 +155,12 @@ class Network:
     ) -> tuple[int, dict[str, Any]]:
         """One XRPC call (POST if it has a body); the status and the answer, whatever they are."""
         url = f"{base}/xrpc/{method}" + ("?" + urlencode(query) if query else "")
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {} if body is None or body is NOTHING else {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = token if token == _ADMIN else f"Bearer {token}"
-        content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, content, headers)
+        content = None if body is None or body is NOTHING else json.dumps(body).encode()
+        verb = "GET" if body is None else "POST"
+        request = urllib.request.Request(url, content, headers, method=verb)
         try:
             with _DIRECT.open(request, timeout=30) as answer:
                 return answer.status, json.loads(answer.read() or b"{}")
@@ -176,13 +178,14 @@ class Network:
         """Wait until the AppView has read everything that the PDS sent."""
         self._command("settle")
 
-    def _command(self, command: str, **given: Any) -> None:
+    def _command(self, command: str, **given: Any) -> Any:
         assert self._node is not None
         assert self._node.stdin is not None
         self._node.stdin.write(json.dumps({"command": command, **given}).encode() + b"\n")
         self._node.stdin.flush()
         answer = self._said.get(timeout=60)
-        assert answer == {"done": True}, answer
+        assert answer.get("done"), answer
+        return answer.get("result")
 
     # -- people -----------------------------------------------------------------------------
 
@@ -234,7 +237,19 @@ class Network:
         self.ok(self.pds, "com.atproto.server.deactivateAccount", token=user.token, body={})
 
     def activate(self, user: User) -> None:
-        self.ok(self.pds, "com.atproto.server.activateAccount", token=user.token, body={})
+        self.ok(self.pds, "com.atproto.server.activateAccount", token=user.token, body=NOTHING)
+
+    def rename(self, user: User, handle: str) -> None:
+        body = {"handle": handle}
+        self.ok(self.pds, "com.atproto.identity.updateHandle", token=user.token, body=body)
+
+    def close_account(self, user: User) -> None:
+        """The owner deletes the account: asks for a mail, and gives back the code in it."""
+        ask = "com.atproto.server.requestAccountDelete"
+        self.ok(self.pds, ask, token=user.token, body=NOTHING)
+        code = self._command("mailed", did=user.did)
+        body = {"did": user.did, "password": PASSWORD, "token": code}
+        self.ok(self.pds, "com.atproto.server.deleteAccount", body=body)
 
     # -- operators and moderators ---------------------------------------------------------------
 
@@ -258,6 +273,10 @@ class Network:
         """The host's operator deletes an account with its repository."""
         body = {"did": user.did}
         self.ok(self.pds, "com.atproto.admin.deleteAccount", token=_ADMIN, body=body)
+
+    def tombstone(self, user: User) -> None:
+        """The identity is ended for good, with the host's rotation key."""
+        self._command("tombstone", did=user.did)
 
     def label(self, uri: str, value: str, *, off: bool = False, by: str = "") -> None:
         """A label as it reaches the AppView, from its own labeler or from another."""

@@ -28,6 +28,16 @@ const commands = {
       .onConflict((oc) => oc.columns(['src', 'uri', 'cid', 'val']).doUpdateSet(label))
       .execute()
   },
+  tombstone: async ({ did }) => {
+    const { plcClient, plcRotationKey } = network.pds.ctx
+    await plcClient.tombstone(did, plcRotationKey)
+  },
+  mailed: async ({ did }) => {
+    const { db } = network.pds.ctx.accountManager.db
+    const mailed = db.selectFrom('email_token').where('did', '=', did)
+    return (await mailed.where('purpose', '=', 'delete_account').select('token').executeTakeFirst())
+      .token
+  },
 }
 
 const say = (line) => process.stdout.write(`@@ ${JSON.stringify(line)}\n`)
@@ -35,8 +45,7 @@ say({ ready: true, labeler, plc: network.plc.url, pds: network.pds.url, bsky: ne
 for await (const line of createInterface({ input: process.stdin })) {
   try {
     const { command, ...given } = JSON.parse(line)
-    await commands[command](given)
-    say({ done: true })
+    say({ done: true, result: await commands[command](given) })
   } catch (error) {
     say({ done: false, error: String(error) })
   }
