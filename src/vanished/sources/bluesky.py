@@ -203,11 +203,15 @@ class BlueskySource:
                 break
         else:
             exchange = await ask.get(url)
-        if exchange.fault is None and exchange.status == 410 and did.startswith("did:plc:"):
-            return api.rule("plc.status", "410", by="directory")
-        document = api.json_of(exchange) if exchange.status == 200 else {}
-        identity = at_identity.read_document(document, did)
-        return identity or api.failure(exchange, "the directory of identities")
+        answer = api.json_of(exchange)
+        if exchange.status == 200 and (identity := at_identity.read_document(answer, did)):
+            return identity
+        if exchange.status in (404, 410) and did.startswith("did:plc:"):
+            message = api.text_of(answer.get("message"))
+            ended = api.matched("plc.message", message, status=exchange.status)
+            if ended is not None:
+                return replace(ended, by="directory")
+        return api.failure(exchange, "the directory of identities")
 
     async def _resolve(self, ask: Asker, actor: str) -> str | Signal:
         """The DID of a handle, or the failed look. A handle that leads nowhere may be a typo."""
