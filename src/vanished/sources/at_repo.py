@@ -144,7 +144,7 @@ def _find(blocks: Blocks, tree: object, wanted: bytes) -> bytes | None:
 
     Each step goes to a block whose hash the last one names, so there can be no circle.
     """
-    while tree is not None:
+    while True:
         node = _decoded(blocks, tree)
         entries = node.get("e")
         if not isinstance(entries, list):
@@ -163,7 +163,8 @@ def _find(blocks: Blocks, tree: object, wanted: bytes) -> bytes | None:
             if key > wanted:
                 break
             tree, before = entry.get("t"), key
-    return None
+        if tree is None:
+            return None
 
 
 # -- signatures --------------------------------------------------------------------------------
