@@ -110,11 +110,20 @@ def observed(
 
 
 def posts_of(exchange: Exchange) -> dict[str, Answer] | None:
-    """The posts that getPosts answered with, by address; None if it did not answer."""
+    """The posts that getPosts answered with, by address; None if it did not answer.
+
+    A post in a form that we cannot read is there, as {}: it is not one that was left out.
+    """
     shown = json_of(exchange).get("posts")
     if exchange.status != 200 or not isinstance(shown, list):
         return None
-    return {uri: post for post in shown if (uri := uri_of(post))}
+    posts = {}
+    for view in shown:
+        uri = text_of(table_of(view).get("uri"))
+        if not _URI.fullmatch(uri):
+            return None
+        posts[uri] = view if uri_of(view) else {}
+    return posts
 
 
 def uri_of(post: object) -> str:
