@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from vanished.clock import SystemClock
 from vanished.model import Account, Cause, Discovery, Fault, Kind, Post, Signal, Strength
 from vanished.net.door import Door, DoorSettings, Fetcher
 from vanished.net.politeness import Politeness
+from vanished.sources import at_identity, at_repo
 from vanished.sources.at_firehose import Follower, Hint, stream_url
 from vanished.sources.bluesky import BlueskySource
 
@@ -181,7 +183,7 @@ async def test_each_post_gets_the_causes_that_its_loss_leaves_open(
         strict = observer(server, ann, opened, ask_host=True)
         await strict.read()
         found = await strict.look()
-        taken = ("withheld-by-host", PLATFORM)
+        taken = ("withheld-by-host-alone", PLATFORM)
         assert {uri for uri, what in found.items() if what == taken} == set(host_only)
         assert {what for uri, what in found.items() if uri not in host_only} == {ALIVE}
 
@@ -189,6 +191,28 @@ async def test_each_post_gets_the_causes_that_its_loss_leaves_open(
             server.take_down(server.bsky, server.ref(uri), back=True)
         await seen.read()
         assert {seen.signals[uri].kind for uri in hidden} == {Kind.ALIVE}
+
+
+async def test_a_whole_repository_proves_each_record_that_it_holds(
+    server: Network, prefix: str
+) -> None:
+    """The file that a person can download and keep has to prove as much as the single answers."""
+    ann = server.register(f"ann-{prefix}")
+    posts = [server.post(ann, f"sentence {number}") for number in range(80)]
+    server.take_down(server.pds, server.ref(posts[0]))
+    server.delete(ann, posts[1])
+    async with door() as opened:
+        fetch = opened.fetcher()
+        document = await fetch.request("GET", f"{server.plc}/{ann.did}")
+        identity = at_identity.read_document(json.loads(document.body), ann.did)
+        assert identity is not None
+        url = f"{server.pds}/xrpc/com.atproto.sync.getRepo?did={ann.did}"
+        repository = (await fetch.request("GET", url)).body
+    for number, uri in enumerate(posts):
+        path = f"app.bsky.feed.post/{uri.rpartition('/')[2]}"
+        proof = at_repo.prove(repository, ann.did, path, identity.keys)
+        assert proof.held == (number != 1)
+        assert proof.record is None or proof.record["text"] == f"sentence {number}"
 
 
 async def test_a_list_shows_what_is_new_and_says_since_when_it_is_whole(

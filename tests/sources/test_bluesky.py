@@ -337,6 +337,32 @@ async def test_a_post_that_is_not_shown_is_told_by_what_its_layers_say(
     assert DID not in signal.words
 
 
+@pytest.mark.parametrize(
+    ("word", "signed", "kind"),
+    [
+        (DENIED, (200, HELD), Kind.GONE),
+        (SERVED, (200, HELD), Kind.ALIVE),
+        (DENIED, (200, LACKS), Kind.ALIVE),  # deleted just now: the AppView has yet to hear of it
+        (DENIED, (200, HELD[:-9]), Kind.ALIVE),
+        (DENIED, error("RepoDeactivated"), Kind.ALIVE),
+        ((502, Fault.SERVER), (200, HELD), Kind.ALIVE),
+        ((404, b"<h1>Not Found</h1>"), (200, HELD), Kind.ALIVE),
+    ],
+)
+async def test_a_post_that_its_host_alone_denies_is_lost_only_to_those_who_want_to_know(
+    source: BlueskySource, word: Answer, signed: Answer, kind: Kind
+) -> None:
+    """What everybody can read is alive; a host's single slip must not be a strong notice."""
+    by_path = absent(getPosts=posts(shown()), getRecord=word, car=signed)
+    strict = BlueskySource(name, {"appview": VIEW, "plc": PLC, "ask_host": True})
+    assert (await looked(source, dict(by_path))).kind is Kind.ALIVE
+    signal = await looked(strict, dict(by_path))
+    assert signal.kind is kind
+    if kind is Kind.GONE:
+        assert (rule_of(signal), signal.causes) == ("withheld-by-host-alone", PLATFORM)
+        assert signal.strength is Strength.WEAK
+
+
 async def test_an_appview_that_shows_nothing_at_all_loses_nobodys_posts(
     source: BlueskySource,
 ) -> None:
@@ -652,7 +678,7 @@ async def test_no_form_of_an_answer_stops_the_source_or_loses_a_post(answer: obj
 def test_every_rule_of_the_pack_is_reached_by_a_test_here_or_on_the_live_network() -> None:
     """A rule that no test reaches is one that nobody has seen."""
     reached = {rule for _, rule, _, _ in LAYERS} | {rule for _, _, rule, _ in STANDINGS}
-    reached |= {"label-takedown", "asked-too-often", "not-admitted"}
+    reached |= {"withheld-by-host-alone", "label-takedown", "asked-too-often", "not-admitted"}
     assert reached == {notice.id for notice in load_pack("bluesky").notices}
 
 

@@ -12,7 +12,8 @@ it: see `at_firehose`.
 
 What the public can see, measured on @atproto/dev-env 0.6.7:
 - The host's takedown of one record leaves the AppView as it is: the post is alive until the AppView
-  lets it go, too. With `ask_host = true` each look asks the host as well, and calls it gone.
+  lets it go, too. With `ask_host = true` the host is asked for each post, one request more a post,
+  and what it alone withholds is gone.
 - !hide and !warn are covers that clients draw; the AppView serves the post, so it is alive, and
   the label is kept as words. !takedown and !suspend of the AppView's own labeler hide it.
 - The repository of a host holds what the host or the AppView took down, and not what was deleted.
@@ -23,7 +24,7 @@ What the public can see, measured on @atproto/dev-env 0.6.7:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vanished.errors import ConfigError, EvidenceError, UsageError
@@ -46,7 +47,7 @@ from vanished.sources import bluesky_api as api
 from vanished.sources.at_identity import Identity
 from vanished.sources.bluesky_api import Answer, Asker
 
-KEYS = {"appview": str, "plc": str, "ask_host": bool}
+KEYS: Mapping[str, type] = {"appview": str, "plc": str, "ask_host": bool}
 APPVIEW = "https://public.api.bsky.app"
 PLC = "https://plc.directory"
 MOST_PAGES = 10  # of one reading: a thousand posts
@@ -173,7 +174,9 @@ class BlueskySource:
         if not isinstance(identity, Identity):
             return None
         signal = await _by_repository(ask, identity, uri, denied_only=True)
-        return signal if signal.kind is Kind.GONE and signal.by == "host" else None
+        if signal.account_level or signal.by != "host":
+            return None
+        return api.rule("layers", "denied by its host, shown by the AppView", by="host")
 
     # -- accounts ---------------------------------------------------------------------------------
 
