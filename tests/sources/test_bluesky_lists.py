@@ -29,6 +29,7 @@ from tests.sources.bluesky_answers import (
     shown,
 )
 from tests.sources.signed_repo import DID, HOST, document
+from vanished.errors import UsageError
 from vanished.model import Count, Discovery, Fault, Kind, Look, Signal, Strength, Via, micros
 from vanished.sources import at_identity
 from vanished.sources import bluesky_api as api
@@ -128,6 +129,19 @@ async def test_a_cursor_of_another_version_is_a_first_reading(source: BlueskySou
     for cursor in ("nonsense", "[]", '{"other": 1}'):
         found = await read(source, feed(dated(1)), cursor=cursor)
         assert json.loads(found.cursor)["did"] == DID
+
+
+def test_a_single_post_has_the_name_that_a_list_gives_it(source: BlueskySource) -> None:
+    """Posts whose fate is known are named by a person; another name would be another post."""
+    page = f"https://bsky.app/profile/{DID}/post/{RKEY}"
+    made = source.post(URI)
+    assert source.post(page) == source.post(f" {page}/ ") == made
+    assert (made.key, made.native_id) == (f"bluesky-{URI}", URI)
+    assert made.url == f"{VIEW}/xrpc/app.bsky.feed.getPosts?uris={URI}"
+    handle = f"https://bsky.app/profile/ann.example.org/post/{RKEY}"
+    for wrong in ("", "https://example.org/", handle, URI + "/", URI.replace("post", "like"), DID):
+        with pytest.raises(UsageError):
+            source.post(wrong)
 
 
 async def test_a_did_of_the_web_is_asked_of_its_own_host(source: BlueskySource) -> None:

@@ -46,6 +46,7 @@ from vanished.sources import Naming, Settings, at_identity, at_repo
 from vanished.sources import bluesky_api as api
 from vanished.sources.at_identity import Identity
 from vanished.sources.bluesky_api import Answer, Asker
+from vanished.sources.page import observation
 
 KEYS: Mapping[str, type] = {"appview": str, "plc": str, "ask_host": bool}
 APPVIEW = "https://public.api.bsky.app"
@@ -79,6 +80,16 @@ class BlueskySource:
             actor = actor.lower()
         url = api.profile_url(self._appview, actor)
         return Account(self._name(self.platform, actor), self.platform, actor, actor, url)
+
+    def post(self, address: str) -> Post:
+        """The post at an at:// address or a page's; with the DID, since handles change owners."""
+        uri = api.named_post(address)
+        if not uri:
+            raise UsageError(
+                f"'{address[:80]}' is no Bluesky post by its DID; give one such as"
+                f" at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/{api.COLLECTION}/3kaaaaaaaaa2b."
+            )
+        return self._post(uri)
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """Read the account's newest posts; all of them, up to a thousand, the first time."""
@@ -120,7 +131,7 @@ class BlueskySource:
         shown = api.posts_of(first)
         if shown is None:
             signal = api.failure(first, "the AppView")
-            return [Look(api.observed(p.key, first, first, signal, Via.DIRECT)) for p in posts]
+            return [Look(observation(post.key, first, signal)) for post in posts]
         looks: dict[str, Look] = {}
         missing: dict[str, list[Post]] = {}
         for post in posts:
@@ -130,7 +141,8 @@ class BlueskySource:
                 looks[post.key] = Look(ask.seen(post.key, denied, Via.DIRECT))
             else:
                 signal, version, counts = api.reading(view)
-                seen = api.observed(post.key, first, first, signal, Via.DIRECT, version, counts)
+                hashed = version.hash if version else ""
+                seen = observation(post.key, first, signal, Via.DIRECT, hashed, counts)
                 looks[post.key] = Look(seen, version)
         labelers = first.headers.get("atproto-content-labelers", "").replace(";redact", "")
         for did, lost in missing.items():
@@ -235,18 +247,19 @@ class BlueskySource:
     def _sighting(self, account: str, exchange: Exchange, post: Answer) -> Sighting:
         uri = api.uri_of(post)
         signal, version, counts = api.reading(post)
-        key = self._name(self.platform, uri)
-        found = Post(
-            key,
-            account,
-            self.platform,
-            uri,
-            api.xrpc(self._appview, "app.bsky.feed.getPosts", uris=uri),
+        found = replace(
+            self._post(uri),
+            account=account,
             published_at=api.published(post),
             repeats=api.quoted(post),
         )
-        seen = api.observed(key, exchange, exchange, signal, Via.TIMELINE, version, counts)
+        hashed = version.hash if version else ""
+        seen = observation(found.key, exchange, signal, Via.TIMELINE, hashed, counts)
         return Sighting(found, seen, version)
+
+    def _post(self, uri: str) -> Post:
+        url = api.xrpc(self._appview, "app.bsky.feed.getPosts", uris=uri)
+        return Post(self._name(self.platform, uri), "", self.platform, uri, url)
 
 
 # -- asking ------------------------------------------------------------------------------------

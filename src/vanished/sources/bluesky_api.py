@@ -32,6 +32,7 @@ from vanished.model import (
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources.at_identity import DID
 from vanished.sources.notice import load_pack
+from vanished.sources.page import observation
 
 POSTS = 25  # addresses that getPosts takes at once
 PAGE = 100  # posts of one page of getAuthorFeed
@@ -74,36 +75,14 @@ class Asker:
         url = xrpc(host, "com.atproto.sync.getRecord", **query)
         return await self.get(url, {"Accept": "application/vnd.ipld.car, application/json"})
 
-    def seen(
-        self, subject: str, signal: Signal, via: Via, version: Version | None = None
-    ) -> Observation:
+    def seen(self, subject: str, signal: Signal, via: Via) -> Observation:
         """The look that all exchanges together are."""
-        return observed(subject, self.exchanges[0], self.exchanges[-1], signal, via, version)
+        first, last = self.exchanges[0], self.exchanges[-1]
+        return observation(subject, last, signal, via, first=first)
 
 
 def xrpc(base: str, method: str, **query: Any) -> str:
     return f"{base}/xrpc/{method}?{urlencode(query, doseq=True, safe=':/')}"
-
-
-def observed(
-    subject: str,
-    first: Exchange,
-    last: Exchange,
-    signal: Signal,
-    via: Via,
-    version: Version | None = None,
-    counts: Counts | None = None,
-) -> Observation:
-    return Observation(
-        subject,
-        first.asked_at,
-        last.answered_at,
-        signal,
-        via,
-        last.vantage,
-        version.hash if version else "",
-        counts or Counts(),
-    )
 
 
 # -- reading posts ------------------------------------------------------------------------------
@@ -306,6 +285,15 @@ def named(address: str) -> str:
     if parts.scheme in ("http", "https") and parts.path.startswith("/profile/"):
         return parts.path.removeprefix("/profile/").strip("/")
     return address.removeprefix("at://").removeprefix("@")
+
+
+def named_post(address: str) -> str:
+    """The address of the post that a person means by itself or by its page; "" if it is none."""
+    parts = urlsplit(address.strip())
+    page = re.fullmatch(rf"/profile/({DID.pattern})/post/({_RKEY})/?", parts.path)
+    if page and parts.scheme in ("http", "https"):
+        return f"at://{page[1]}/{COLLECTION}/{page[2]}"
+    return address.strip() if _URI.fullmatch(address.strip()) else ""
 
 
 def profile_url(appview: str, actor: str) -> str:
