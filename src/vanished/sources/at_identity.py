@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from vanished.sources.answer import list_of
 from vanished.sources.at_repo import Key, signing_keys
 
 DID = re.compile(r"did:plc:[a-z2-7]{24}|did:web:[A-Za-z0-9.-]+(?:%3A[0-9]{1,5})?")
@@ -56,9 +57,8 @@ def read_document(document: Mapping[str, Any], did: str) -> Identity | None:
     """The identity in a DID's document; None if it is not the document of `did`."""
     if document.get("id") != did:
         return None
-    services = document.get("service")
     host = ""
-    for service in services if isinstance(services, list) else ():
+    for service in list_of(document.get("service")):
         if (
             isinstance(service, dict)
             and str(service.get("id", "")).endswith("#atproto_pds")

@@ -27,7 +27,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from vanished.errors import ConfigError, EvidenceError, UsageError
+from vanished.errors import EvidenceError, UsageError
 from vanished.model import (
     Account,
     Cause,
@@ -44,6 +44,7 @@ from vanished.model import (
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings, at_identity, at_repo
 from vanished.sources import bluesky_api as api
+from vanished.sources.answer import server_of, table_of, text_of
 from vanished.sources.at_identity import Identity
 from vanished.sources.bluesky_api import Answer, Asker
 from vanished.sources.page import observation
@@ -64,8 +65,8 @@ class BlueskySource:
         """Raises ConfigError for an address that is none, UsageError without libipld."""
         at_repo.need_decoder()
         self._name = name
-        self._appview = _base(settings, "appview", APPVIEW)
-        self._plc = _base(settings, "plc", PLC)
+        self._appview = server_of(settings.get("appview", APPVIEW), self.platform, "appview")
+        self._plc = server_of(settings.get("plc", PLC), self.platform, "plc")
         self._ask_host = settings.get("ask_host", False) is True
 
     def account(self, address: str) -> Account:
@@ -222,7 +223,7 @@ class BlueskySource:
         if exchange.status == 200 and (identity := at_identity.read_document(answer, did)):
             return identity
         if exchange.status in (404, 410) and did.startswith("did:plc:"):
-            message = api.text_of(answer.get("message"))
+            message = text_of(answer.get("message"))
             ended = api.matched("plc.message", message, status=exchange.status)
             if ended is not None:
                 return replace(ended, by="directory")
@@ -233,7 +234,7 @@ class BlueskySource:
         if at_identity.DID.fullmatch(actor):
             return actor
         exchange = await ask.view("com.atproto.identity.resolveHandle", handle=actor)
-        did = at_identity.did_in(api.text_of(api.json_of(exchange).get("did")))
+        did = at_identity.did_in(text_of(api.json_of(exchange).get("did")))
         if exchange.status == 200 and did:
             return did
         if not api.error_of(exchange)[0]:
@@ -281,7 +282,7 @@ async def _read(
             return pages, exchange
         own = _listed(feed, mark.did)
         pages.append((exchange, own))
-        before, at = at, api.text_of(answer.get("cursor"))
+        before, at = at, text_of(answer.get("cursor"))
         known = any((api.sorted_at(p) or mark.newest) < mark.newest for p in own)
         if not at or at == before or known:
             break
@@ -290,8 +291,8 @@ async def _read(
 
 def _listed(feed: Sequence[object], did: str) -> list[Answer]:
     """The account's own posts in a feed, without reposts and pinned ones: those have no order."""
-    items = [api.table_of(item) for item in feed]
-    posts = [api.table_of(item.get("post")) for item in items if not item.get("reason")]
+    items = [table_of(item) for item in feed]
+    posts = [table_of(item.get("post")) for item in items if not item.get("reason")]
     return [post for post in posts if api.split_uri(api.uri_of(post))[0] == did]
 
 
@@ -344,7 +345,7 @@ async def _at_host(ask: Asker, identity: Identity) -> Signal:
     if exchange.status == 200 and answer.get("did") == identity.did:
         if answer.get("active") is True:
             return Signal(Kind.ALIVE)
-        said = api.matched("repo.status", api.text_of(answer.get("status")), status=200)
+        said = api.matched("repo.status", text_of(answer.get("status")), status=200)
     else:
         said = api.matched("repo.error", api.error_of(exchange)[0], status=400)
     return replace(said, by="host") if said else api.failure(exchange, "the host")
@@ -386,17 +387,7 @@ async def _by_repository(
     return api.rule("layers", "not in the signed repository", by="repository")
 
 
-# -- settings and the cursor ------------------------------------------------------------------
-
-
-def _base(settings: Settings, key: str, default: str) -> str:
-    given = settings.get(key, default)
-    base = at_identity.base_url(given)
-    if not base:
-        raise ConfigError(
-            f"[sources.bluesky] {key} has to be the address of a server, such as {default!r}."
-        )
-    return base
+# -- the cursor ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

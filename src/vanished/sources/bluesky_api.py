@@ -7,11 +7,9 @@ asked when, and what several answers mean together, is the business of `sources/
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -26,10 +24,10 @@ from vanished.model import (
     Version,
     Via,
     failed,
-    micros,
     version_hash,
 )
 from vanished.net.exchange import Exchange, Fetch
+from vanished.sources.answer import list_of, moment, parsed, table_of, text_of, web_media
 from vanished.sources.at_identity import DID
 from vanished.sources.notice import load_pack
 from vanished.sources.page import observation
@@ -136,10 +134,9 @@ def reading(post: Answer) -> tuple[Signal, Version | None, Counts]:
 def labels_of(post: Answer) -> set[str]:
     """The labels that others gave it; what authors say of their own posts is no moderation."""
     author = table_of(post.get("author")).get("did") or post.get("did")
-    given = post.get("labels")
     return {
         text_of(label.get("val"))
-        for label in (given if isinstance(given, list) else ())
+        for label in list_of(post.get("labels"))
         if isinstance(label, dict) and label.get("src") != author and not label.get("neg")
     } - {""}
 
@@ -154,14 +151,11 @@ def _labelled(post: Answer) -> Signal:
 def media_of(embed: object) -> tuple[str, ...]:
     """The addresses of what is embedded: images, a video's list, a link's picture."""
     view = table_of(embed)
-    inner = table_of(view.get("media"))
-    images = view.get("images")
-    found = [
-        table_of(image).get("fullsize") for image in (images if isinstance(images, list) else ())
-    ]
-    found += [view.get("playlist"), table_of(view.get("external")).get("thumb")]
-    own = tuple(text_of(url) for url in found if text_of(url).startswith(("http://", "https://")))
-    return own + (media_of({k: v for k, v in inner.items() if k != "media"}) if inner else ())
+    found: list[object] = []
+    for part in (view, table_of(view.get("media"))):
+        found += [table_of(image).get("fullsize") for image in list_of(part.get("images"))]
+        found += [part.get("playlist"), table_of(part.get("external")).get("thumb")]
+    return web_media(found)
 
 
 def quoted(post: Answer) -> str | None:
@@ -191,13 +185,6 @@ def sorted_at(post: Answer) -> Micros | None:
     """By which time the AppView lists it: the claimed one, but not after it came."""
     claimed, came = published(post), moment(post.get("indexedAt"))
     return claimed if came is None else came if claimed is None else min(claimed, came)
-
-
-def moment(value: object) -> Micros | None:
-    try:
-        return micros(datetime.fromisoformat(value if isinstance(value, str) else ""))
-    except (ValueError, OverflowError):
-        return None
 
 
 # -- refusals -----------------------------------------------------------------------------------
@@ -256,21 +243,7 @@ def profile_signal(exchange: Exchange, did: str) -> Signal:
 
 def json_of(exchange: Exchange) -> Answer:
     """The JSON object of an answer, {} if there is none."""
-    if exchange.fault is not None:
-        return {}
-    try:
-        return table_of(json.loads(exchange.body))
-    except (ValueError, RecursionError):
-        return {}
-
-
-def table_of(value: object) -> Answer:
-    return value if isinstance(value, dict) else {}
-
-
-def text_of(value: object) -> str:
-    """A string of JSON without the lone surrogates that no file or database takes; else ""."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return table_of(parsed(exchange))
 
 
 def masked(words: str) -> str:
