@@ -165,7 +165,7 @@ class Settings:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     log: LogSettings = field(default_factory=LogSettings)
     stamps: StampSettings = field(default_factory=StampSettings)
-    canaries: CanarySettings = CanarySettings()
+    canaries: CanarySettings = field(default_factory=CanarySettings)
     asking: Mapping[str, Asking] = field(default_factory=dict)  # by platform, see `asked`
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 

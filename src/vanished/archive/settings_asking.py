@@ -95,8 +95,8 @@ def canaries(reader: Reader, given: Mapping[str, Any], fresh_s: float) -> Canary
         raise reader.fail(
             "canaries",
             "every_s",
-            f"canaries are asked every {every:g} s, yet vouch for {fresh_s:g} s only (judge.fresh_s);"
-            " set every_s to at most that.",
+            f"canaries are asked every {every:g} s, yet vouch for {fresh_s:g} s only"
+            " (judge.fresh_s); set every_s to at most that.",
         )
     return CanarySettings(every)
 
