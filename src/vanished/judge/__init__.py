@@ -1,7 +1,7 @@
 """Facts to verdicts, by pure functions: no I/O, no clock, no randomness."""
 
 from vanished.judge.settings import DEFAULT, JudgeSettings
-from vanished.judge.trust import BLIND, Check, NetworkWord, Route, Span, Trust
+from vanished.judge.trust import BLIND, Check, NetworkWord, Span, Standing, Trust
 from vanished.judge.verdict import METHOD, judge, next_look_s
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "Check",
     "JudgeSettings",
     "NetworkWord",
-    "Route",
     "Span",
+    "Standing",
     "Trust",
     "judge",
     "next_look_s",

@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Standing:
     """What is known of one vantage of a platform. Spans are disjoint and in order."""
 
     used: tuple[Span, ...] = ()  # when the platform was asked from here
@@ -77,8 +77,8 @@ class Route:
         until = self.vouched[place - 1].until
         return until is None or answered_at <= until
 
-    def checked(self, check: Check, fresh: Micros) -> Route:
-        """The route after one more round; rounds of a route come in order and never overlap."""
+    def checked(self, check: Check, fresh: Micros) -> Standing:
+        """The same after one more round; rounds of a vantage come in order and never overlap."""
         if check.right:
             return self._right(check, fresh)
         if self.in_doubt:
@@ -87,7 +87,7 @@ class Route:
         since = begun if self.right_at is None else self.right_at
         return replace(self, doubted=(*self.doubted, Span(since)))
 
-    def _right(self, check: Check, fresh: Micros) -> Route:
+    def _right(self, check: Check, fresh: Micros) -> Standing:
         doubted, since = self.doubted, check.asked_at - fresh
         if self.in_doubt:
             doubted = (*doubted[:-1], Span(doubted[-1].since, check.asked_at))
@@ -103,13 +103,13 @@ class Route:
             right_at=check.answered_at,
         )
 
-    def begun(self, now: Micros, *, guarded: bool) -> Route:
-        """The route, used from `now` on (or, with `guarded`, watched over by canaries)."""
+    def begun(self, now: Micros, *, guarded: bool) -> Standing:
+        """The same, used from `now` on (or, with `guarded`, watched over by canaries)."""
         if guarded:
             return replace(self, guarded=(*self.guarded, Span(now)), right_at=None)
         return replace(self, used=(*self.used, Span(now)))
 
-    def ended(self, now: Micros, *, guarded: bool) -> Route:
+    def ended(self, now: Micros, *, guarded: bool) -> Standing:
         """The same for the end; what canaries said no longer counts for later looks."""
         if not guarded:
             return replace(self, used=_closed(self.used, now))
@@ -134,7 +134,7 @@ class NetworkWord:
 class Trust:
     """All that the judge is told of the ways to one platform, beside the looks."""
 
-    routes: Mapping[str, Route] = field(default_factory=dict)  # by vantage
+    vantages: Mapping[str, Standing] = field(default_factory=dict)
     networks: Sequence[NetworkWord] = ()
 
     def blocked(self, vantage: str, moment: Micros) -> bool | None:
@@ -155,13 +155,17 @@ def weighed(ordered: Sequence[Point], trust: Trust) -> list[Point]:
     """
     kept = []
     for point in ordered:
-        route = trust.routes.get(point.vantage)
-        if route is None or point.via is Via.IMPORT or not route.is_guarded(point.answered_at):
+        standing = trust.vantages.get(point.vantage)
+        if (
+            standing is None
+            or point.via is Via.IMPORT
+            or not standing.is_guarded(point.answered_at)
+        ):
             kept.append(point)
-        elif route.doubts(point.asked_at, point.answered_at):
+        elif standing.doubts(point.asked_at, point.answered_at):
             if point.alive:
                 kept.append(point._replace(proven=False))
-        elif point.alive or route.vouches(point.answered_at):
+        elif point.alive or standing.vouches(point.answered_at):
             kept.append(point)
         else:
             kept.append(point._replace(proven=False))

@@ -89,7 +89,7 @@ def unasked(proven: Sequence[Point], trust: Trust) -> list[str]:
     Only of points of our own: a peer's record is believed, or not, by itself.
     """
     said = {point.vantage for point in proven}
-    if not said & trust.routes.keys():
+    if not said & trust.vantages.keys():
         return []
     since = proven[0].answered_at
-    return sorted(v for v, r in trust.routes.items() if v not in said and r.was_used(since))
+    return sorted(v for v, r in trust.vantages.items() if v not in said and r.was_used(since))
