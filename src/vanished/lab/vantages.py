@@ -1,0 +1,187 @@
+"""The simulated platform seen from several vantages, one of which may be lied to.
+
+In: a world, a clock, who is told false "not found" and when. Out: a door whose routes lead straight
+into the platform's own function, without sockets: ten thousand looks take seconds. A lie changes
+what a vantage is shown, never the world: none of them stands in its truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vanished.archive.observatory import Observatory
+from vanished.archive.settings import FILE
+from vanished.lab.clock import SteppedClock
+from vanished.lab.month import watch_world
+from vanished.lab.pages import BARE_404
+from vanished.lab.platform import Platform
+from vanished.lab.source import LabSource
+from vanished.lab.traps import Trap
+from vanished.lab.world import MOST_LAG, World
+from vanished.model import SECOND, Fault, Micros
+from vanished.net.door import Door, DoorSettings, Fetcher
+from vanished.net.exchange import Exchange
+from vanished.net.politeness import Politeness
+from vanished.watch.ledger import Event, Progress
+
+BASE = "http://lab.invalid"
+SECOND_ROUTE = "second"
+HERE, THERE = "here", f"here via {SECOND_ROUTE}"
+
+SETTINGS = """\
+# An observatory of the lab's simulated platform, from more than one vantage.
+[observatory]
+id = "{id}"
+
+[watch]
+discover_every_s = 21600
+commit_every_s = 600
+look_every_s = [[21600, 3600], [86400, 14400], [259200, 28800], [2678400, 86400]]
+
+[net.proxies]
+{route} = "socks5h://127.0.0.1:9"
+
+[judge]
+stale_s = {stale_s}
+
+[capture]
+keep = false
+
+[sources.lab]
+url = "{url}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lie:
+    """False "not found": a `share` of the answers to `vantage` ("": everybody), for a time.
+
+    `by_post`: the same posts are always denied, as a country's block or a lost replica does it;
+    else every answer is drawn afresh.
+    """
+
+    share: float
+    vantage: str = ""
+    by_post: bool = False
+    since: Micros = 0
+    until: Micros = 2**62
+
+    def told(self, vantage: str, path: str, turn: int, now: Micros) -> bool:
+        if self.vantage not in ("", vantage) or not self.since <= now < self.until:
+            return False
+        drawn = f"lie {path} {vantage} {'' if self.by_post else turn}".encode()
+        digest = hashlib.blake2b(drawn, digest_size=8).digest()
+        return int.from_bytes(digest, "big") / 2**64 < self.share
+
+
+class LabDoor(Door):
+    """Routes into the platform; counts the looks of each vantage, and the lies among them."""
+
+    def __init__(self, platform: Platform, clock: SteppedClock, lies: Sequence[Lie] = ()) -> None:
+        proxies = {SECOND_ROUTE: "socks5h://127.0.0.1:9"}
+        settings = DoorSettings(timeout_s=5, vantage=HERE, proxies=proxies)
+        super().__init__(settings, clock, Politeness(1e6))
+        self.platform = platform
+        self.lies = lies
+        self.asked: dict[str, int] = {}
+        self.lied: dict[str, int] = {}
+        self._turns: dict[tuple[str, str], int] = {}
+
+    def fetcher(self, prepaid: int = 1, proxy: str | None = None) -> Fetcher:
+        del prepaid
+        return _Straight(self, self.vantage(proxy))
+
+    def answer(self, vantage: str, url: str) -> Exchange:
+        """What `vantage` is shown of `url` now."""
+        parts, asked_at = urlsplit(url), self.clock.now()
+        path = parts.path
+        turn = self._turns.get((vantage, path), 0)
+        self._turns[vantage, path] = turn + 1
+        self.asked[vantage] = self.asked.get(vantage, 0) + 1
+        delivery = self.platform.answer(path, parts.query, turn, asked_at)
+        shown, fault = delivery.answer, None
+        if delivery.trap in (Trap.SHORT, Trap.RESET):
+            fault = Fault.TRUNCATED
+        elif shown.status == 429 or shown.status >= 500:
+            fault = Fault.RATE_LIMITED if shown.status == 429 else Fault.SERVER
+        elif any(lie.told(vantage, path, turn, asked_at) for lie in self.lies):
+            self.lied[vantage] = self.lied.get(vantage, 0) + 1
+            shown = BARE_404
+        headers = {name.decode(): value.decode() for name, value in shown.headers}
+        return Exchange(
+            url,
+            asked_at,
+            self.clock.now(),
+            shown.status,
+            {"content-type": shown.type.decode(), **headers},
+            b"" if fault is Fault.TRUNCATED else shown.body,
+            fault=fault,
+            vantage=vantage,
+        )
+
+
+class _Straight(Fetcher):
+    """A fetcher that calls the platform's own function."""
+
+    __slots__ = ("_from", "_to")
+
+    def __init__(self, door: LabDoor, vantage: str) -> None:
+        self.exchanges = []
+        self._to = door
+        self._from = vantage
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Exchange:
+        del method, headers, body
+        await asyncio.sleep(0)
+        exchange = self._to.answer(self._from, url)
+        self.exchanges.append(exchange)
+        return exchange
+
+
+def canaries_of(world: World, alive: int = 3) -> str:
+    """The line of settings that names posts which live through `world`, and one that never was."""
+    living = [p.id for p in world.posts if p.loss is None and p.published_at < world.start][:alive]
+    listed = ", ".join(f'"{ident}"' for ident in living)
+    return f'canaries = {{ alive = [{listed}], gone = ["p0000000"] }}'
+
+
+def watch_from(
+    folder: Path,
+    world: World,
+    until: Micros,
+    *,
+    lies: Sequence[Lie] = (),
+    routes: Sequence[str] = (),
+    canaries: bool = True,
+    traps: float = 0.0,
+    events: list[Event] | None = None,
+) -> tuple[Progress, LabDoor]:
+    """Watch `world` through `routes` ("direct", "second") until `until`, in a new folder."""
+    clock = SteppedClock(world.start)
+    door = LabDoor(Platform(world, clock, traps), clock, lies)
+    with Observatory.create(folder) as observatory:
+        text = SETTINGS.format(
+            id=observatory.settings.id, route=SECOND_ROUTE, stale_s=MOST_LAG / SECOND, url=BASE
+        )
+        text += f"routes = {list(routes)}\n".replace("'", '"')
+        text += canaries_of(world) + "\n" if canaries else ""
+        (folder / FILE).write_text(text, encoding="utf-8")
+        source = LabSource(observatory.naming, {"url": BASE})
+        for account in world.accounts:
+            observatory.add_account(source.account(account.id), clock.now())
+    told = [] if events is None else events
+    with Observatory.open(folder, write=True) as observatory:
+        progress = asyncio.run(watch_world(observatory, clock, until, tell=told.append, door=door))
+    return progress, door
