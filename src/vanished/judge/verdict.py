@@ -18,7 +18,7 @@ from vanished.judge.losses import AWAITED, Loss, interval, weigh
 from vanished.judge.settings import DEFAULT, JudgeSettings, span
 from vanished.judge.streaks import Streak, points, streaks
 from vanished.judge.trust import BLIND, Trust, weighed
-from vanished.judge.vantages import disagreement
+from vanished.judge.vantages import DISAGREE, disagreement
 from vanished.model import Cause, Confidence, Micros, Observation, State, Verdict, Via, at
 
 METHOD = "judge/2"
@@ -33,6 +33,7 @@ AWAITING_S = (5.0, 60.0, 600.0, 3600.0)
 """The same for a loss that waits for a canary or for another vantage, which may not answer."""
 
 FLICKER_LOOK_S = 3600.0
+DISAGREE_LOOK_S = 6 * 3600.0  # a block of one network may last for years
 
 
 def judge(
@@ -81,7 +82,7 @@ def next_look_s(
     A look that fails decides nothing: the wait that led to it stands.
     """
     if verdict.state is State.FLICKERING:
-        return FLICKER_LOOK_S
+        return DISAGREE_LOOK_S if DISAGREE in verdict.rules else FLICKER_LOOK_S
     if verdict.state is not State.SUSPECTED:
         return None
     steps: Sequence[float] = (

@@ -12,18 +12,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from vanished.archive.observatory import Observatory
 from vanished.archive.settings import FILE
 from vanished.lab.clock import SteppedClock
 from vanished.lab.month import watch_world
-from vanished.lab.pages import BARE_404
+from vanished.lab.pages import BARE_404, Answer
 from vanished.lab.platform import Platform
 from vanished.lab.source import LabSource
 from vanished.lab.traps import Trap
 from vanished.lab.world import MOST_LAG, World
-from vanished.model import SECOND, Fault, Micros
+from vanished.model import MINUTE, SECOND, Fault, Micros
 from vanished.net.door import Door, DoorSettings, Fetcher
 from vanished.net.exchange import Exchange
 from vanished.net.politeness import Politeness
@@ -31,6 +31,7 @@ from vanished.watch.ledger import Event, Progress
 
 BASE = "http://lab.invalid"
 SECOND_ROUTE = "second"
+STRIDE: Micros = 5 * MINUTE  # what is due within it is asked together: a faster month
 HERE, THERE = "here", f"here via {SECOND_ROUTE}"
 
 SETTINGS = """\
@@ -97,32 +98,41 @@ class LabDoor(Door):
         return _Straight(self, self.vantage(proxy))
 
     def answer(self, vantage: str, url: str) -> Exchange:
-        """What `vantage` is shown of `url` now."""
-        parts, asked_at = urlsplit(url), self.clock.now()
-        path = parts.path
-        turn = self._turns.get((vantage, path), 0)
-        self._turns[vantage, path] = turn + 1
-        self.asked[vantage] = self.asked.get(vantage, 0) + 1
-        delivery = self.platform.answer(path, parts.query, turn, asked_at)
-        shown, fault = delivery.answer, None
-        if delivery.trap in (Trap.SHORT, Trap.RESET):
-            fault = Fault.TRUNCATED
-        elif shown.status == 429 or shown.status >= 500:
-            fault = Fault.RATE_LIMITED if shown.status == 429 else Fault.SERVER
-        elif any(lie.told(vantage, path, turn, asked_at) for lie in self.lies):
-            self.lied[vantage] = self.lied.get(vantage, 0) + 1
-            shown = BARE_404
-        headers = {name.decode(): value.decode() for name, value in shown.headers}
+        """What `vantage` is shown of `url` now; redirects are followed."""
+        asked_at, hops = self.clock.now(), list[str]()
+        shown, fault = self._step(vantage, url)
+        while shown.status == 302 and len(hops) < self.settings.max_redirects:
+            hops.append(url)
+            url = urljoin(url, dict(shown.headers)[b"location"].decode())
+            shown, fault = self._step(vantage, url)
         return Exchange(
             url,
             asked_at,
             self.clock.now(),
             shown.status,
-            {"content-type": shown.type.decode(), **headers},
+            {"content-type": shown.type.decode()},
             b"" if fault is Fault.TRUNCATED else shown.body,
+            hops=tuple(hops),
             fault=fault,
             vantage=vantage,
         )
+
+    def _step(self, vantage: str, url: str) -> tuple[Answer, Fault | None]:
+        parts, now = urlsplit(url), self.clock.now()
+        path = parts.path
+        turn = self._turns.get((vantage, path), 0)
+        self._turns[vantage, path] = turn + 1
+        self.asked[vantage] = self.asked.get(vantage, 0) + 1
+        delivery = self.platform.answer(path, parts.query, turn, now)
+        if delivery.trap in (Trap.SHORT, Trap.RESET):
+            return delivery.answer, Fault.TRUNCATED
+        status = delivery.answer.status
+        if status == 429 or status >= 500:
+            return delivery.answer, Fault.RATE_LIMITED if status == 429 else Fault.SERVER
+        if any(lie.told(vantage, path, turn, now) for lie in self.lies):
+            self.lied[vantage] = self.lied.get(vantage, 0) + 1
+            return BARE_404, None
+        return delivery.answer, None
 
 
 class _Straight(Fetcher):
@@ -169,7 +179,7 @@ def watch_from(
     events: list[Event] | None = None,
 ) -> tuple[Progress, LabDoor]:
     """Watch `world` through `routes` ("direct", "second") until `until`, in a new folder."""
-    clock = SteppedClock(world.start)
+    clock = SteppedClock(world.start, stride=STRIDE)
     door = LabDoor(Platform(world, clock, traps), clock, lies)
     with Observatory.create(folder) as observatory:
         text = SETTINGS.format(

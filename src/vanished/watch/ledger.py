@@ -82,7 +82,8 @@ class Ledger:
     want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
 
     def __post_init__(self) -> None:
-        self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key, in guarded ones
+        self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key
+        self._awaiting: set[str] = set()  # those of them that a right answer may decide
         self._account_verdicts = self.observatory.account_verdicts()
         self._clear()
 
@@ -183,7 +184,9 @@ class Ledger:
             wavering[row.subject] = row
         else:
             wavering.pop(row.subject, None)
+        self._awaiting.discard(row.subject)
         if verdict is not None and "judge/awaiting-canary" in verdict.rules:
+            self._awaiting.add(row.subject)
             last = {seen.vantage: seen for seen in self.case(row) if seen.signal.gone}
             for vantage, seen in last.items():
                 if not self.trusting.standing(platform, vantage).vouches(seen.last_answered_at):
@@ -310,19 +313,22 @@ class Ledger:
         """Take over, at the start, those whose state an answer of a canary may change."""
         for row in rows:
             self._wavering.setdefault(_platform(row), {})[row.subject] = row
+            self._awaiting.add(row.subject)
 
     def checked(self, platform: str, vantage: str, check: Check, words: str, now: Micros) -> None:
         """A round of canaries ended: keep it, and judge again whom it may decide."""
         before = self.trusting.standing(platform, vantage).in_doubt
         why = words if check.right else f"a canary answered wrongly: {words}"
         self._entry.coverage.append(self.trusting.checked(platform, vantage, check, why))
-        if before is check.right:  # the doubt began, or ended
+        changed = before is check.right  # the doubt began, or ended
+        if changed:
             facts = {"platform": platform, "vantage": vantage, "right": check.right, "words": words}
             self._events.append(Event("canary", now, facts))
-        self._recheck(platform, now)
+        self._recheck(platform, now, everybody=changed)
 
-    def _recheck(self, platform: str, now: Micros) -> None:
-        wavering = dict(self._wavering.get(platform, {}))
+    def _recheck(self, platform: str, now: Micros, *, everybody: bool) -> None:
+        found = self._wavering.get(platform, {})
+        wavering = {k: row for k, row in found.items() if everybody or k in self._awaiting}
         posts = [key for key, row in wavering.items() if isinstance(row, PostRow)]
         rows: list[Row] = [*self._known(posts).values()]
         rows += [row for row in wavering.values() if isinstance(row, AccountRow)]

@@ -355,10 +355,12 @@ class Watch:
     def _commit(self, now: Micros) -> None:
         """Enter every answer into the present, in one transaction, then put the dates back."""
         answered, self._answered = self._answered, []
+        kept = False
         for answer in answered:
             if answer.canary is not None:
-                self._canary(*answer.canary, now)
+                kept |= self._canary(*answer.canary, now)
                 continue
+            kept = True
             gathering = self._ledger.gather(answer.exchanges)
             if answer.account is not None and answer.discovery is not None:
                 self._reading.discard(answer.account.id)
@@ -370,6 +372,8 @@ class Watch:
                 self._ledger.look(row, look.observation, look.version, now, gathering)
                 self._hear(row.post.platform, [look.observation], now)
             self._ledger.gathered(gathering, now)
+        if not kept:  # canaries of rounds that are not over
+            return
         if any(answer.discovery is not None for answer in answered):
             self._next_list = 0  # dates of lists have changed
         for row in self._ledger.commit(now):
@@ -377,15 +381,16 @@ class Watch:
                 self.schedule.put(row.id, self._host(row.host), row.track.due)
         self._last_commit = self.clock.now()
 
-    def _canary(self, way: Way, canary: Canary, seen: Observation, now: Micros) -> None:
-        """Enter a canary's answer; a round that is over is kept, and may decide losses."""
+    def _canary(self, way: Way, canary: Canary, seen: Observation, now: Micros) -> bool:
+        """Enter a canary's answer; a round that is over is kept (True), and may decide losses."""
         outcome = self._rounds.answered(way, canary, seen, now)
         if outcome is None or outcome.check is None:
-            return
+            return False
         routes = self.routes.get(way[0], (_DIRECT,))
         vantage = next(route.vantage for route in routes if route.name == way[1])
         self._ledger.checked(way[0], vantage, outcome.check, outcome.words, now)
         self._tell_troubles()
+        return True
 
     def _tell_troubles(self) -> None:
         doubts = [f"canary wrong: {p} from {v}" for p, v in self._ledger.trusting.in_doubt]
