@@ -92,7 +92,8 @@ upgrade_every_s = 3600       # how often pending stamps are asked after
 # join = false               # joining shows this observer to the room
 # proxy = "socks5h://127.0.0.1:9050"   # any source can have one; a password belongs in proxy_env
 # routes = ["direct", "tor"] # any source: a loss is believed when every one of them has seen it
-# canaries = {{ alive = ["..."], gone = ["..."] }}   # any source: posts whose fate you know
+# canaries = {{ alive = ["!room:example.org/$one"], gone = ["!room:example.org/$two"] }}
+                             # any source: posts whose fate you know, to see false answers by
 # logins = 1                 # accounts of yours on the platform: TOKEN_ENV, TOKEN_ENV_2, ...
 """
 

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -32,6 +33,7 @@ from vanished.watch.ledger import Event, Progress
 BASE = "http://lab.invalid"
 SECOND_ROUTE = "second"
 STRIDE: Micros = 5 * MINUTE  # what is due within it is asked together: a faster month
+NEVER_WAS = "p0000000"  # a post that no world has, as a canary that is gone
 HERE, THERE = "here", f"here via {SECOND_ROUTE}"
 
 SETTINGS = """\
@@ -81,15 +83,25 @@ class Lie:
 
 
 class LabDoor(Door):
-    """Routes into the platform; counts the looks of each vantage, and the lies among them."""
+    """Routes into the platform; counts the looks of each vantage, and the lies among them.
 
-    def __init__(self, platform: Platform, clock: SteppedClock, lies: Sequence[Lie] = ()) -> None:
+    Requests for the `unwatched` paths (canaries) are answered alike and not counted.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        clock: SteppedClock,
+        lies: Sequence[Lie] = (),
+        unwatched: frozenset[str] = frozenset(),
+    ) -> None:
         proxies = {SECOND_ROUTE: "socks5h://127.0.0.1:9"}
         settings = DoorSettings(timeout_s=5, vantage=HERE, proxies=proxies)
         super().__init__(settings, clock, Politeness(1e6))
         self.platform = platform
         self.lies = lies
-        self.asked: dict[str, int] = {}
+        self.unwatched = unwatched
+        self.looks: dict[str, int] = {}
         self.lied: dict[str, int] = {}
         self._turns: dict[tuple[str, str], int] = {}
 
@@ -122,7 +134,8 @@ class LabDoor(Door):
         path = parts.path
         turn = self._turns.get((vantage, path), 0)
         self._turns[vantage, path] = turn + 1
-        self.asked[vantage] = self.asked.get(vantage, 0) + 1
+        counted = path not in self.unwatched
+        self.looks[vantage] = self.looks.get(vantage, 0) + counted
         delivery = self.platform.answer(path, parts.query, turn, now)
         if delivery.trap in (Trap.SHORT, Trap.RESET):
             return delivery.answer, Fault.TRUNCATED
@@ -130,7 +143,7 @@ class LabDoor(Door):
         if status == 429 or status >= 500:
             return delivery.answer, Fault.RATE_LIMITED if status == 429 else Fault.SERVER
         if any(lie.told(vantage, path, turn, now) for lie in self.lies):
-            self.lied[vantage] = self.lied.get(vantage, 0) + 1
+            self.lied[vantage] = self.lied.get(vantage, 0) + counted
             return BARE_404, None
         return delivery.answer, None
 
@@ -160,11 +173,10 @@ class _Straight(Fetcher):
         return exchange
 
 
-def canaries_of(world: World, alive: int = 3) -> str:
-    """The line of settings that names posts which live through `world`, and one that never was."""
-    living = [p.id for p in world.posts if p.loss is None and p.published_at < world.start][:alive]
-    listed = ", ".join(f'"{ident}"' for ident in living)
-    return f'canaries = {{ alive = [{listed}], gone = ["p0000000"] }}'
+def living(world: World, many: int = 3) -> list[str]:
+    """Posts from before the world's beginning that live through it: they make alive canaries."""
+    old = (p.id for p in world.posts if p.loss is None and p.published_at < world.start)
+    return list(islice(old, many))
 
 
 def watch_from(
@@ -180,13 +192,18 @@ def watch_from(
 ) -> tuple[Progress, LabDoor]:
     """Watch `world` through `routes` ("direct", "second") until `until`, in a new folder."""
     clock = SteppedClock(world.start, stride=STRIDE)
-    door = LabDoor(Platform(world, clock, traps), clock, lies)
+    known = [*living(world), NEVER_WAS] if canaries else []
+    unwatched = frozenset(f"/p/{ident}" for ident in known)
+    door = LabDoor(Platform(world, clock, traps), clock, lies, unwatched)
     with Observatory.create(folder) as observatory:
         text = SETTINGS.format(
             id=observatory.settings.id, route=SECOND_ROUTE, stale_s=MOST_LAG / SECOND, url=BASE
         )
         text += f"routes = {list(routes)}\n".replace("'", '"')
-        text += canaries_of(world) + "\n" if canaries else ""
+        if known:
+            text += f"canaries = {{ alive = {known[:-1]}, gone = {known[-1:]} }}\n".replace(
+                "'", '"'
+            )
         (folder / FILE).write_text(text, encoding="utf-8")
         source = LabSource(observatory.naming, {"url": BASE})
         for account in world.accounts:
