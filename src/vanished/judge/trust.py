@@ -153,6 +153,8 @@ def weighed(ordered: Sequence[Point], trust: Trust) -> list[Point]:
     An alive answer in doubt stays as an objection: it can hold a loss back, and proves nothing.
     Dropping it would let false gone answers around it join. A peer's word has no canary.
     """
+    if not trust.vantages:
+        return list(ordered)
     kept = []
     for point in ordered:
         standing = trust.vantages.get(point.vantage)

@@ -22,6 +22,7 @@ from vanished.judge import BLIND, Check, NetworkWord, Standing, Trust
 from vanished.model import Micros
 
 _BETWEEN = " from "
+_NEW = Standing()
 
 
 def subject(platform: str, vantage: str) -> str:
@@ -43,7 +44,7 @@ class Trusting:
         return self._trust.get(platform, BLIND)
 
     def standing(self, platform: str, vantage: str) -> Standing:
-        return self.trust(platform).vantages.get(vantage, Standing())
+        return self.trust(platform).vantages.get(vantage, _NEW)
 
     @property
     def in_doubt(self) -> list[tuple[str, str]]:
@@ -65,7 +66,7 @@ class Trusting:
         known = self.trust(platform).vantages
         used = vantages if len(vantages) > 1 or known else ()
         for vantage in sorted({*known, *vantages}):
-            standing = known.get(vantage, Standing())
+            standing = known.get(vantage, _NEW)
             open_use = bool(standing.used) and standing.used[-1].until is None
             open_guard = bool(standing.guarded) and standing.guarded[-1].until is None
             changes = (
