@@ -104,13 +104,10 @@ def test_a_post_of_which_only_doubted_looks_exist_is_unknown() -> None:
 
 def test_an_alive_answer_in_doubt_still_objects() -> None:
     """Else the false "not found" around it would join to a loss: doubt must not help a lie."""
-    facts = [look(0), *weak_loss(HOUR_S)[:3], look(4 * HOUR_S), *weak_loss(4 * HOUR_S + 60)]
-    facts = [each for each in facts if each.asked_at < t(9 * HOUR_S)]
-    rounds = [(s, True) for s in range(0, 12 * HOUR_S, 300)]
-    wrong = [(s, False if s == 4 * HOUR_S + 300 else right) for s, right in rounds]
-    without = [each for each in facts if each.asked_at != t(4 * HOUR_S)]
-    assert judge(POST, without, trust=only(*wrong)).state is State.GONE
-    assert judge(POST, facts, trust=only(*wrong)).state is not State.GONE
+    around = [look(0), look(1000, VIOLATION), look(3000, VIOLATION)]
+    trust = only((1010, True), (1990, True), (2010, False), (2990, True), (3010, True))
+    assert judge(POST, around, trust=trust).state is State.GONE
+    assert judge(POST, [*around, look(2000)], trust=trust).state is State.FLICKERING
 
 
 def test_a_doubted_alive_answer_brings_nothing_back_and_begins_no_interval() -> None:
@@ -164,6 +161,25 @@ def test_a_silent_vantage_is_not_waited_for_for_ever() -> None:
     assert verdict.state is State.GONE
     assert "judge/one-vantage" in verdict.rules
     assert verdict.confidence is Confidence.MEDIUM
+
+
+def test_bare_not_found_is_never_believed_from_one_vantage_of_two() -> None:
+    """Where all other looks fail, a false one now and then is all that there is."""
+    facts = [look(0), *looks((9, 11 * HOUR_S, 30 * HOUR_S, 90 * HOUR_S), NOT_FOUND)]
+    assert judge(POST, facts).state is State.GONE
+    assert judge(POST, facts, trust=from_both()).state is State.SUSPECTED
+
+
+def test_bare_not_found_has_to_hold_between_two_lies_of_its_vantage() -> None:
+    facts = [look(0), *weak_loss(HOUR_S)]
+    rounds = [(s, True) for s in range(0, 30 * HOUR_S, 600)]
+    assert judge(POST, facts, trust=only(*rounds)).state is State.GONE
+    lied = [(s, right and s != 3 * HOUR_S) for s, right in rounds]
+    assert judge(POST, facts, trust=only(*lied)).state is State.SUSPECTED
+    more = [*facts, *looks((10 * HOUR_S, 13 * HOUR_S), NOT_FOUND)]
+    assert judge(POST, more, trust=only(*lied)).state is State.GONE
+    again = [(s, right and s < 20 * HOUR_S) for s, right in lied]
+    assert judge(POST, more, trust=only(*again)).state is State.GONE  # a later lie takes nothing
 
 
 def test_a_vantage_that_came_later_takes_no_loss_back() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from vanished.judge.counting import confirmed, lasting, settled
 from vanished.judge.settings import JudgeSettings, span
-from vanished.judge.streaks import Streak
-from vanished.judge.trust import Trust
+from vanished.judge.streaks import Point, Streak
+from vanished.judge.trust import Trust, between_doubts
 from vanished.judge.vantages import Split, disagreement, unasked
 from vanished.model import Interval, State
 
@@ -68,16 +68,32 @@ AWAITED = ("judge/awaiting-canary", "judge/awaiting-vantage")
 def _lacks(streak: Streak, settings: JudgeSettings, trust: Trust) -> str:
     """What keeps the gone answers of `streak` from being a loss; "" if nothing does.
 
-    A vantage that has given no definite answer for `alone_s` is waited for no longer: the rule
-    `judge/one-vantage` then says so. Failed looks prove nothing, here either.
+    A vantage that has given no definite answer for `alone_s` is waited for no longer where there
+    is a notice: the rule `judge/one-vantage` then says so. A bare "not found" is waited out, since
+    a few false ones among nothing but failed looks make a streak as well. Failed looks prove
+    nothing, here either.
     """
     proven = [point for point in streak.points if point.proven]
-    if not proven or not confirmed(proven, settings):
+    if not _vouched_for(proven, settings, trust):
         return "judge/awaiting-canary"
     if not unasked(proven, trust):
         return ""
     waited = proven[-1].asked_at - proven[0].answered_at
-    return "judge/one-vantage" if waited >= span(settings.alone_s) else "judge/awaiting-vantage"
+    alone = waited >= span(settings.alone_s) and any(point.strong for point in proven)
+    return "judge/one-vantage" if alone else "judge/awaiting-vantage"
+
+
+def _vouched_for(proven: Sequence[Point], settings: JudgeSettings, trust: Trust) -> bool:
+    """Whether the proven points are enough by themselves.
+
+    Bare "not found" must be enough between two lies of their vantage: one that lies now and then
+    is right about its canaries most of the time, too.
+    """
+    if not proven or not confirmed(proven, settings):
+        return False
+    if any(point.strong for point in proven):
+        return True
+    return any(confirmed(part, settings) for part in between_doubts(proven, trust))
 
 
 def _notes(streak: Streak) -> tuple[str, ...]:

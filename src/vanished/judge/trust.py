@@ -13,7 +13,7 @@ no wrong round between: a look after which nobody asked a canary yet waits for o
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -172,3 +172,19 @@ def weighed(ordered: Sequence[Point], trust: Trust) -> list[Point]:
         else:
             kept.append(point._replace(proven=False))
     return kept
+
+
+def between_doubts(points: Sequence[Point], trust: Trust) -> Iterator[list[Point]]:
+    """`points`, those of each vantage and those of all together, cut at the doubts of these.
+
+    Nothing that comes later takes a point out of its part, so what was enough once stays enough.
+    """
+    vantages = sorted({point.vantage for point in points})
+    for chosen in [*([v] for v in vantages), *([vantages] if len(vantages) > 1 else [])]:
+        known = [trust.vantages[v] for v in chosen if v in trust.vantages]
+        cuts = sorted(span.since for standing in known for span in standing.doubted)
+        parts: dict[int, list[Point]] = {}
+        for point in points:
+            if point.vantage in chosen:
+                parts.setdefault(bisect_right(cuts, point.answered_at), []).append(point)
+        yield from parts.values()
