@@ -193,6 +193,18 @@ def watch(
     watch_folder(folder, for_s=for_s, as_json=as_json, console=err)
 
 
+@app.command(epilog="Example: vanished canaries --json")
+def canaries(folder: Folder = Path(), as_json: Json = False) -> None:
+    """Ask the posts whose fate you know, through each route; exit 1 if any answer is wrong."""
+    from vanished.watch.canary_check import check_folder
+
+    found = check_folder(folder)
+    lines = "\n".join(answer.text() for answer in found)
+    say([answer.facts() for answer in found], lines, as_json)
+    if any(answer.right is False for answer in found):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: vanished report --since 2026-11-01")
 def report(
     folder: Folder = Path(),

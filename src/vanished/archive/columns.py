@@ -89,13 +89,25 @@ class PostFacts:
 WATCHED: Final = "watched"
 GAP: Final = "gap"
 
+# What is noted of the ways to a platform; `subject` is then "PLATFORM from VANTAGE". Whoever judges
+# the looks again needs it, so it is kept with them; reports show none of it.
+ROUTE_BEGUN: Final = "route begun"
+ROUTE_ENDED: Final = "route ended"
+CANARIES_SET: Final = "canaries set"
+CANARIES_GONE: Final = "canaries taken away"
+CANARY_RIGHT: Final = "canary right"
+CANARY_WRONG: Final = "canary wrong"
+ROUTES: Final = (
+    ROUTE_BEGUN, ROUTE_ENDED, CANARIES_SET, CANARIES_GONE, CANARY_RIGHT, CANARY_WRONG,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """From `since` until `until`, `subject` was watched, or was not though it should have been.
 
     `subject` is the key of a post or account, or the vantage of a whole source. `what` is WATCHED
-    or GAP; `why` says in a sentence how we know.
+    or GAP, or one of ROUTES; `why` says in a sentence how we know.
     """
 
     subject: str

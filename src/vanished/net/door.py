@@ -114,9 +114,16 @@ class Door:
                 )
             address = self._proxies[proxy] = ProxyAddress.parse(proxy)
         label = proxy if proxy in self.settings.proxies else str(address)
-        # The same page asked from elsewhere is another fact: its vantage says so.
-        vantage = f"{self.settings.vantage} via {label}"
+        vantage = self.vantage(label)
         return Fetcher(self, self._session(address), prepaid, vantage, proxied=True)
+
+    def vantage(self, proxy: str | None) -> str:
+        """The vantage of what is asked through `proxy`; None: directly.
+
+        The same page asked from elsewhere is another fact: its vantage says so.
+        """
+        here = self.settings.vantage
+        return here if proxy is None else f"{here} via {proxy}"
 
     def _session(self, proxy: ProxyAddress | None) -> aiohttp.ClientSession:
         """The session of one way out: made once, since its pool is what makes it fast."""

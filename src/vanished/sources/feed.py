@@ -94,6 +94,11 @@ class FeedSource:
         native_id = f"feed:{url}"
         return Account(self._name(self.platform, native_id), self.platform, native_id, url, url)
 
+    def post(self, address: str) -> Post:
+        """The page of an item at `address`; UsageError if it is no web address."""
+        url = web_address(address, "item's page")
+        return Post(self._name(self.platform, url), "", self.platform, url, url)
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """What the feed lists now. Its loss is the account's; its silence is nobody's."""
         del cursor

@@ -231,6 +231,11 @@ class PageSource:
         native_id = f"page:{url}"
         return Account(self._name(self.platform, native_id), self.platform, native_id, url, url)
 
+    def post(self, address: str) -> Post:
+        """The page at `address` as a post of nobody's; UsageError if it is no web address."""
+        url = web_address(address, "page")
+        return Post(self._name(self.platform, url), "", self.platform, url, url)
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The page itself as the one post, with a look at it.
 

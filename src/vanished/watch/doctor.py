@@ -19,6 +19,7 @@ from vanished.clock import SystemClock, span
 from vanished.errors import VanishedError
 from vanished.model import HOUR, SECOND, Micros
 from vanished.sources.registry import check, source
+from vanished.watch import doctor_canaries
 from vanished.watch.doctor_proof import remarks, troubles
 from vanished.watch.finding import Finding as Finding
 
@@ -45,13 +46,17 @@ def examine(folder: Path) -> list[Finding]:
 def advise(folder: Path) -> list[Finding]:
     """Remarks on the observatory in `folder`: choices with a price, nothing that is wrong."""
     with Observatory.open(folder) as observatory:
-        return list(remarks(observatory))
+        found = list(remarks(observatory))
+        if not (folder / READABLE).exists():
+            found += doctor_canaries.remarks(observatory)
+        return found
 
 
 def _watched(observatory: Observatory) -> Iterator[Finding]:
     yield from _accounts(observatory)
     yield from _posts(observatory)
     yield from _hosts(observatory)
+    yield from doctor_canaries.troubles(observatory)
 
 
 def _damages(observatory: Observatory) -> Iterator[Finding]:
