@@ -146,8 +146,8 @@ def add(
 
 @app.command("import", epilog="Example: vanished import wechatscope ceninfo.csv")
 def import_(
-    peer: Annotated[str, typer.Argument(help="Whose record it is: wechatscope.")],
-    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    peer: Annotated[str, typer.Argument(help="Whose record it is: wechatscope or snapshots.")],
+    file: Annotated[Path, typer.Argument(help="The file to read; snapshots may be a folder.")],
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:
