@@ -52,7 +52,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/synapse.in -o requirements/synapse.txt
 	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) requirements/wacz.in -o requirements/wacz.txt
-	$(COMPILE) --group dev --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --group dev --extra publish --extra platforms -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

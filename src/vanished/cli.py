@@ -196,6 +196,24 @@ def report(
         result.show(out)
 
 
+@app.command(epilog="Example: vanished media c2f4m7q3x6w5b8na --within 20")
+def media(
+    asked: Annotated[
+        str, typer.Argument(metavar="POST|FILE", help="Key of a post, or a picture in a file.")
+    ],
+    within: Annotated[
+        int, typer.Option(min=0, max=127, help="Bits of 256 in which copies may differ.")
+    ] = 31,
+    folder: Folder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Find the watched posts that show a picture, and what became of them."""
+    from vanished.publish.copies import find_copies
+
+    found = find_copies(folder, asked, within)
+    say(found.facts(), found.text(), as_json)
+
+
 @app.command(epilog="Example: vanished verify my-observatory")
 def verify(
     path: Annotated[Path, typer.Argument(help="An observatory, a .wacz or a receipt.")],

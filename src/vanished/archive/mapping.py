@@ -35,6 +35,11 @@ UPDATE_ACCOUNT = (
     .values({name: sa.bindparam(f"b_{name}") for name in [*_TRACK, "cursor"]})
 )
 _RUNS = present.TAILS["observations"]
+UPDATE_PICTURES = (
+    present.posts.update()
+    .where(present.posts.c.key == sa.bindparam("b_key"))
+    .values(pictures=sa.bindparam("b_pictures"))
+)
 EXTEND_RUN = (
     _RUNS.update()
     .where((_RUNS.c.row == sa.bindparam("b_row")) & (_RUNS.c.subject == sa.bindparam("b_subject")))
@@ -63,7 +68,7 @@ _P = present.posts.c
 POST_COLUMNS: list[sa.ColumnElement[Any]] = [
     *(_P.id, _P.account_id, _P.host),
     *(_P.key, present.accounts.c.key, _P.platform, _P.who),
-    *(_P.published_at, _P.first_seen_at, _P.version),
+    *(_P.published_at, _P.first_seen_at, _P.version, _P.pictures),
     *(_P[name] for name in _TRACK),
 ]
 
@@ -79,7 +84,7 @@ def post_row(row: Sequence[Any], vault: Vault) -> PostRow:
     native_id, url, repeats = vault.open_list(row[6], WHO_POST)
     post = Post(row[3], row[4], row[5], native_id, url, row[7], row[8], repeats, row[9])
     host = vault.open_often(row[2], HOST)
-    return PostRow(row[0], post, row[1], _track(row[10:]), host)
+    return PostRow(row[0], post, row[1], _track(row[11:]), host, row[10])
 
 
 def account_row(row: sa.RowMapping, vault: Vault) -> AccountRow:
@@ -102,6 +107,7 @@ def post_values(row: PostRow, vault: Vault) -> dict[str, object]:
         "published_at": post.published_at,
         "first_seen_at": post.first_seen_at,
         "version": post.version,
+        "pictures": row.pictures,
         **_track_values(row.track),
     }
 

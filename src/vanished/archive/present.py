@@ -110,6 +110,7 @@ posts = sa.Table(
     sa.Column("published_at", sa.BigInteger),
     sa.Column("first_seen_at", sa.BigInteger, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
+    sa.Column("pictures", sa.Text, nullable=False),  # pseudonym of the media fetched last
     *_tracking(),
 )
 

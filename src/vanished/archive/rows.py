@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from vanished.archive.capture.manifest import Subject
 from vanished.archive.columns import Coverage, Judgement, Wording
-from vanished.model import Account, Micros, Observation, Post, State
+from vanished.model import Account, Micros, Observation, Picture, Post, State
 from vanished.net.address import host_of
 from vanished.net.exchange import Exchange
 
@@ -63,6 +63,7 @@ class PostRow:
     account_id: int
     track: Track
     host: str = ""  # of the post's url: whose budget a question about it spends
+    pictures: str = ""  # names the media of which pictures were fetched last; not set by a look
 
     def __post_init__(self) -> None:
         self.host = self.host or host_of(self.post.url)
@@ -106,6 +107,7 @@ class Evidence:
     facts: Mapping[str, object]
     exchanges: tuple[Exchange, ...] = ()  # none: a peer's record, which is all in the facts
     beside: frozenset[str] = frozenset()
+    whole: bool = False  # hold all bytes, also those that a capture of another subject has
 
 
 @dataclass(slots=True)
@@ -119,4 +121,6 @@ class Entry:
     verdicts: dict[str, Judgement] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    picture_sets: dict[str, str] = field(default_factory=dict)  # `PostRow.pictures` by post
     session: Micros | None = None  # a watch begins to look: what came before is in `coverage`

@@ -45,6 +45,9 @@ allow_networks = ["127.0.0.0/8"]
 [judge]
 stale_s = {stale_s}
 
+[capture]
+pictures = 0
+
 [sources.lab]
 url = "{url}"
 """

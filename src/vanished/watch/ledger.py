@@ -31,8 +31,12 @@ from vanished.model import (
 )
 from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
-from vanished.watch.evidence import FIRST, Gathering
+from vanished.watch.evidence import FIRST, PICTURE, Gathering
+from vanished.watch.pictures import Fetched, Pictures
 from vanished.watch.schedule import NEVER, Schedule
+
+_TOLD = ("place", "sha256", "size", "form", "method", "hash", "quality")
+"""What a capture's facts say of its picture."""
 
 
 @dataclass(slots=True)
@@ -244,6 +248,25 @@ class Ledger:
             self._enter(row, observation, now)
             row.track.absent = True
             row.track.due = now
+
+    def picture(self, fetched: Fetched, pictures: Pictures, gathering: Gathering) -> None:
+        """Enter what came of one picture of a post; its bytes are always kept."""
+        row = fetched.job.row
+        fact = pictures.fact(fetched, "")
+        if fact is not None and gathering.exchanges:
+            index = gathering.keep(row, PICTURE, None, None, fact.seen_at)
+            fact = replace(fact, capture=str(index))
+            gathering.whole = True  # who forgets another post that shows it leaves it here
+            gathering.facts[-1]["picture"] = {
+                **{name: getattr(fact, name) for name in _TOLD},
+                "url": fetched.job.url,
+                "why_no_hash": fetched.seen.why if fetched.seen else "",
+            }
+        if fact is not None:
+            self._entry.pictures.append(fact)
+        name = pictures.settled(fetched)
+        if name is not None:
+            self._entry.picture_sets[row.subject] = name
 
     def gathered(self, gathering: Gathering, now: Micros) -> None:
         """Everything of one answer was entered: keep its bytes if they are evidence."""

@@ -32,6 +32,7 @@ from vanished.sources import Source
 from vanished.sources.registry import sources
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
+from vanished.watch.pictures import Pictures
 from vanished.watch.schedule import NEVER, AgeBuckets
 from vanished.watch.tending import Tending
 
@@ -88,6 +89,11 @@ def build_watch(
         commit_every=int(settings.watch.commit_every_s * SECOND),
         judged_by=JudgeSettings(stale_s=settings.judge.stale_s, burst_s=settings.judge.burst_s),
         proxied=frozenset(door.settings.proxies),
+        pictures=(
+            Pictures(observatory.naming, settings.capture.pictures)
+            if settings.capture.pictures and observatory.proof is not None
+            else None
+        ),
         tell=tell,
     )
 

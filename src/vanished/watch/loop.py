@@ -31,9 +31,11 @@ from vanished.net.door import Door, Fetcher
 from vanished.net.exchange import Exchange
 from vanished.sources import Source
 from vanished.watch.ledger import Event, Ledger, Progress
+from vanished.watch.pictures import Fetched, Job, Pictures
 from vanished.watch.schedule import NEVER, Schedule
 
 COLLECT = (50_000, 20, 20)  # objects made between collections of the first, second, third age
+MOST_BYTES = 64 * 1024 * 1024  # of pictures that wait for a commit
 MOST_AT_ONCE = 500  # looks a commit holds at most: bounds what a crash has to ask again
 
 
@@ -46,6 +48,7 @@ class _Answered:
     posts: Sequence[PostRow] = ()
     looks: Sequence[Look] = ()
     exchanges: Sequence[Exchange] = ()
+    picture: Fetched | None = None
 
 
 @dataclass
@@ -62,6 +65,7 @@ class Watch:
     commit_every: Micros = SECOND // 2
     proxied: frozenset[str] = frozenset()  # platforms that are asked through a proxy of their own
     judged_by: JudgeSettings = DEFAULT
+    pictures: Pictures | None = None  # None: none are fetched
     seed: int = 0
     tell: Callable[[Event], None] = lambda event: None
 
@@ -81,6 +85,7 @@ class Watch:
         self._wake = asyncio.Event()
         self._stop = False
         self._answered: list[_Answered] = []
+        self._picture_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, int] = {}
         self._names: list[str] = []
@@ -124,6 +129,8 @@ class Watch:
             gc.set_threshold(*limits)
             gc.unfreeze()
             await self._end()
+            if self.pictures is not None:
+                await self.pictures.close()
         return self.progress
 
     def _begin(self) -> None:
@@ -148,6 +155,7 @@ class Watch:
     def _must_commit(self, now: Micros) -> bool:
         return (
             len(self._answered) >= MOST_AT_ONCE
+            or self._picture_bytes >= MOST_BYTES
             or now - self._last_commit >= self.commit_every
             or not self._tasks
         )
@@ -170,6 +178,9 @@ class Watch:
                 self.door.politeness.ready_at(self._names[h], now) for h in self.schedule.waiting()
             ]
             dates.append(self._next_list)
+            if self.pictures is not None:
+                ready = self.pictures.ready_at(now, self.door.politeness.ready_at)
+                dates += [] if ready is None else [ready]
         await self.clock.wait(self._wake, min(dates, default=now + SECOND), busy=bool(self._tasks))
 
     def _date_lists(self, now: Micros) -> None:
@@ -193,6 +204,10 @@ class Watch:
         taken = self.schedule.take(now, self._room, free)
         if taken:
             self._ask(self.observatory.post_rows(taken), now)
+        if self.pictures is not None and len(self._tasks) < self.concurrency:
+            for job in self.pictures.take(now, self.door.politeness.room):  # looks go first
+                self.door.politeness.spend(job.host, now)
+                self._start(self._picture(job, self.pictures))
 
     def _read_lists(self, now: Micros) -> None:
         for row in self._accounts.values():
@@ -263,6 +278,19 @@ class Watch:
             looks = [Look(self._broken(row.post.key, asked, Via.DIRECT)) for row in rows]
         self._answered.append(_Answered(posts=rows, looks=looks, exchanges=fetch.exchanges))
 
+    async def _picture(self, job: Job, pictures: Pictures) -> None:
+        fetch = self._fetcher(job.row.post.platform)
+        try:
+            fetched = await pictures.fetch(job, fetch)
+        except Exception as error:
+            self._source_error(job.row.post.platform, job.row.subject, error)
+            fetched = Fetched(job)
+        finally:
+            pictures.ended(job)
+        kept = fetch.exchanges if fetched.seen is not None else ()
+        self._picture_bytes += sum(len(each.body) + len(each.wire) for each in kept)
+        self._answered.append(_Answered(picture=fetched, exchanges=kept))
+
     def _broken(self, subject: str, asked: Micros, via: Via) -> Observation:
         signal = failed(Fault.UNREADABLE, words="the source could not read the answer")
         return Observation(subject, asked, max(asked, self.clock.now()), signal, via)
@@ -280,6 +308,7 @@ class Watch:
     def _commit(self, now: Micros) -> None:
         """Enter every answer into the present, in one transaction, then put the dates back."""
         answered, self._answered = self._answered, []
+        self._picture_bytes = 0
         for answer in answered:
             gathering = self._ledger.gather(answer.exchanges)
             if answer.account is not None and answer.discovery is not None:
@@ -288,6 +317,10 @@ class Watch:
             for row, look in zip(answer.posts, answer.looks, strict=True):
                 self._held.pop(row.id, None)
                 self._ledger.look(row, look.observation, look.version, now, gathering)
+                if self.pictures is not None:
+                    self.pictures.offer(row, look)
+            if answer.picture is not None and self.pictures is not None:
+                self._ledger.picture(answer.picture, self.pictures, gathering)
             self._ledger.gathered(gathering, now)
         if any(answer.discovery is not None for answer in answered):
             self._next_list = 0  # dates of lists have changed
