@@ -29,6 +29,7 @@ from vanished.archive.mapping import (
     UPDATE_POST,
     account_update,
     account_values,
+    picture_update,
     post_update,
     post_values,
 )
@@ -133,7 +134,7 @@ def _keep_looks(
     _append(connection, "coverage", seq, entry.coverage, next_row)
     _append(connection, "pictures", seq, entry.pictures, next_row)
     if entry.picture_sets:
-        sets = [{"b_key": key, "b_pictures": name} for key, name in entry.picture_sets.items()]
+        sets = [picture_update(key, each, vault) for key, each in entry.picture_sets.items()]
         connection.execute(UPDATE_PICTURES, sets)
     if entry.session is not None:
         connection.execute(present.sessions.delete())

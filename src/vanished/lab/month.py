@@ -45,9 +45,6 @@ allow_networks = ["127.0.0.0/8"]
 [judge]
 stale_s = {stale_s}
 
-[capture]
-pictures = 0
-
 [sources.lab]
 url = "{url}"
 """
@@ -80,7 +77,8 @@ async def watch_world(
     """Watch with the product's loop until the clock reaches `until`."""
     source = LabSource(observatory.naming, observatory.settings.sources[PLATFORM])
     async with open_door(observatory.settings, clock) as door:
-        watch = build_watch(observatory, {PLATFORM: source}, door, clock, tell)
+        # All pictures of the world are one picture, and a month of them would be most requests.
+        watch = build_watch(observatory, {PLATFORM: source}, door, clock, tell, pictures=False)
         started(watch)
         return await watch.run(until)
 

@@ -74,6 +74,7 @@ class Ledger:
     tell: Callable[[Event], None]
     held: Mapping[int, PostRow] = field(default_factory=dict)
     judged_by: JudgeSettings = DEFAULT
+    pictures: Pictures | None = None  # None: none are fetched
 
     def __post_init__(self) -> None:
         self._account_verdicts = self.observatory.account_verdicts()
@@ -107,6 +108,10 @@ class Ledger:
         observation = gathering.weigh(row, observation, version)
         if version is not None and version.hash != row.post.version:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
+        if self.pictures is not None:
+            offered = self.pictures.offer(row, observation, version)
+            if offered is not None:
+                self._entry.picture_sets[row.subject] = offered
         verdict = self._enter(row, observation, now)
         row.track.due = next_date(
             row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
@@ -249,9 +254,10 @@ class Ledger:
             row.track.absent = True
             row.track.due = now
 
-    def picture(self, fetched: Fetched, pictures: Pictures, gathering: Gathering) -> None:
+    def picture(self, fetched: Fetched, gathering: Gathering) -> None:
         """Enter what came of one picture of a post; its bytes are always kept."""
-        row = fetched.job.row
+        pictures, row = self.pictures, fetched.job.row
+        assert pictures is not None
         fact = pictures.fact(fetched, "")
         if fact is not None and gathering.exchanges:
             index = gathering.keep(row, PICTURE, None, None, fact.seen_at)
@@ -264,9 +270,9 @@ class Ledger:
             }
         if fact is not None:
             self._entry.pictures.append(fact)
-        name = pictures.settled(fetched)
-        if name is not None:
-            self._entry.picture_sets[row.subject] = name
+        settled = pictures.settled(fetched)
+        if settled is not None:
+            self._entry.picture_sets[row.subject] = settled
 
     def gathered(self, gathering: Gathering, now: Micros) -> None:
         """Everything of one answer was entered: keep its bytes if they are evidence."""

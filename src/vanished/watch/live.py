@@ -75,8 +75,10 @@ def build_watch(
     door: Door,
     clock: Clock,
     tell: Callable[[Event], None],
+    *,
+    pictures: bool = True,
 ) -> Watch:
-    """A watch with the settings of the observatory's folder."""
+    """A watch with the settings of the observatory's folder; `pictures`: if those want any."""
     settings = observatory.settings
     return Watch(
         observatory,
@@ -91,7 +93,7 @@ def build_watch(
         proxied=frozenset(door.settings.proxies),
         pictures=(
             Pictures(observatory.naming, settings.capture.pictures)
-            if settings.capture.pictures and observatory.proof is not None
+            if pictures and settings.capture.pictures and observatory.proof is not None
             else None
         ),
         tell=tell,

@@ -81,6 +81,7 @@ class Watch:
             self.tell,
             self._held,
             self.judged_by,
+            self.pictures,
         )
         self._wake = asyncio.Event()
         self._stop = False
@@ -317,10 +318,8 @@ class Watch:
             for row, look in zip(answer.posts, answer.looks, strict=True):
                 self._held.pop(row.id, None)
                 self._ledger.look(row, look.observation, look.version, now, gathering)
-                if self.pictures is not None:
-                    self.pictures.offer(row, look)
-            if answer.picture is not None and self.pictures is not None:
-                self._ledger.picture(answer.picture, self.pictures, gathering)
+            if answer.picture is not None:
+                self._ledger.picture(answer.picture, gathering)
             self._ledger.gathered(gathering, now)
         if any(answer.discovery is not None for answer in answered):
             self._next_list = 0  # dates of lists have changed

@@ -2,10 +2,9 @@
 
 In: looks that found a post alive. Out: jobs for the loop, and what came of them: a fact and the
 bytes that prove it, or nothing. A picture costs a request of its host's budget like any other and
-waits for it behind the looks; an answer that is no picture (an error page, a login) is no fact. A
-set is done once each of its pictures was answered for good; what failed on the way is asked again
-after a later look, a few times. The queue lives in memory only: the present names the last set that
-was done, so that after a crash the next look asks again.
+waits for it behind the looks; an answer that is no picture (an error page, a login) is no fact.
+What failed on the way is asked again after a later look, a few times. The present holds what is
+still to be fetched, so that a crash loses no picture: the next look at its post asks again.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from vanished.archive.rows import PostRow, host_of
-from vanished.model import Fault, Kind, Look, Micros, Picture
+from vanished.archive.rows import PictureSet, PostRow, host_of
+from vanished.model import Fault, Kind, Micros, Observation, Picture, Version
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming
 from vanished.watch.picturing import Picturing, Seen
@@ -45,13 +44,13 @@ _PASSING: Final = frozenset(
 
 @dataclass(slots=True)
 class _Set:
-    """The pictures of one post that are being fetched; `name` is the pseudonym of all of them."""
+    """The pictures of one post that are being fetched."""
 
     post: str
     name: str
     tries: int
-    left: int
-    failed: set[int] = field(default_factory=set)  # places to ask again
+    left: int  # jobs that have not ended
+    failed: list[tuple[int, str]] = field(default_factory=list)  # to ask again
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Fetched:
     passing: bool = False  # a later request may go better
 
 
-def wanted(media: Sequence[str], most: int) -> list[tuple[int, str]]:
+def wanted(media: Sequence[str], most: int) -> tuple[tuple[int, str], ...]:
     """The addresses among a post's `media` that may be pictures, with their places; the first."""
     found: dict[str, int] = {}
     for place, url in enumerate(media):
@@ -88,7 +87,7 @@ def wanted(media: Sequence[str], most: int) -> list[tuple[int, str]]:
         fits = parts.scheme in ("http", "https") and len(url) <= _LONGEST_ADDRESS
         if fits and host_of(url) and not parts.path.lower().endswith(_NO_PICTURES):
             found.setdefault(url, place)
-    return [(place, url) for url, place in found.items()]
+    return tuple((place, url) for url, place in found.items())
 
 
 class Pictures:
@@ -101,29 +100,35 @@ class Pictures:
         self._queue: deque[Job] = deque()
         self._under_way = 0
         self._sets: dict[str, _Set] = {}  # by post, of those under way
-        self._done: dict[str, str] = {}  # name of the last set done, by post
-        self._again: dict[str, _Set] = {}  # sets with failures, by post
+        self._known: dict[str, PictureSet] = {}  # by post; newer than what a row may hold
+        self._tries: dict[str, int] = {}  # by post, of a set with failures
 
     # -- what is to be fetched ----------------------------------------------------------------
 
-    def offer(self, row: PostRow, look: Look) -> None:
-        """Queue the pictures of a post that was found alive, unless they were fetched."""
-        if look.version is None or look.observation.signal.kind is not Kind.ALIVE:
-            return
-        found = wanted(look.version.media, self._most)
+    def offer(self, row: PostRow, seen: Observation, version: Version | None) -> PictureSet | None:
+        """Queue the pictures of a post that was found alive; what the present is to hold of it.
+
+        None if there is nothing new to fetch. A source names a post's media with each new wording.
+        """
         key = row.subject
-        if not found or key in self._sets or len(self._queue) >= LONGEST_QUEUE:
-            return
-        name = self._naming("pictures", "\n".join(url for _, url in found))
-        if name == self._done.get(key, row.pictures):
-            return
-        before = self._again.pop(key, None)
-        tries = 1
-        if before is not None and before.name == name:
-            tries = before.tries + 1
-            found = [(place, url) for place, url in found if place in before.failed]
-        made = self._sets[key] = _Set(key, name, tries, len(found))
-        self._queue.extend(Job(row, place, url, host_of(url), made) for place, url in found)
+        if seen.signal.kind is not Kind.ALIVE or key in self._sets:
+            return None
+        if len(self._queue) >= LONGEST_QUEUE:
+            return None
+        known = self._known.get(key, row.pictures)
+        found = () if version is None else wanted(version.media, self._most)
+        if found:
+            name = self._naming("pictures", "\n".join(url for _, url in found))
+            if name != known.name:
+                known = PictureSet(name, found)
+                self._tries.pop(key, None)
+        if not known.awaited:
+            return None
+        tries = self._tries.get(key, 0) + 1
+        made = self._sets[key] = _Set(key, known.name, tries, len(known.awaited))
+        self._queue += [Job(row, place, url, host_of(url), made) for place, url in known.awaited]
+        _remember(self._known, key, known)
+        return known
 
     def take(self, now: Micros, room: Callable[[str, Micros], int]) -> list[Job]:
         """Jobs to start now, in order, as far as their hosts have `room`; one a host at a time."""
@@ -164,20 +169,23 @@ class Pictures:
         del job
         self._under_way -= 1
 
-    def settled(self, fetched: Fetched) -> str | None:
-        """Note what came of a job; the name of its set where that is done with it."""
-        of = fetched.job.of
+    def settled(self, fetched: Fetched) -> PictureSet | None:
+        """Note what came of a job; once its set is through, what the present is to hold of it."""
+        job, of = fetched.job, fetched.job.of
         of.left -= 1
         if fetched.passing:
-            of.failed.add(fetched.job.place)
+            of.failed.append((job.place, job.url))
         if of.left:
             return None
         self._sets.pop(of.post, None)
-        if of.failed and of.tries < TRIES:
-            _remember(self._again, of.post, of)
-            return None
-        _remember(self._done, of.post, of.name)
-        return of.name
+        again = bool(of.failed) and of.tries < TRIES
+        if again:
+            _remember(self._tries, of.post, of.tries)
+        else:
+            self._tries.pop(of.post, None)
+        now = PictureSet(of.name, tuple(sorted(of.failed)) if again else ())
+        _remember(self._known, of.post, now)
+        return now
 
     def fact(self, fetched: Fetched, capture: str) -> Picture | None:
         """The fact that a job brought, if it brought a picture."""

@@ -11,6 +11,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("posts", sa.Column("pictures", sa.Text(), nullable=False, server_default=""))
+    op.add_column(
+        "posts", sa.Column("awaited", sa.LargeBinary(), nullable=False, server_default="")
+    )
     op.create_table(
         "tail_pictures",
         sa.Column("row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
