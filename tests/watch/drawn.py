@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-Picture = Image.Image
+Picture: TypeAlias = Image.Image
 SIZE = (640, 480)
 
 
@@ -73,8 +74,9 @@ def scaled(picture: Picture, share: float) -> Picture:
 def cropped(picture: Picture, share: float) -> Picture:
     """Without `share` of its width and height, a quarter of it at the left and top."""
     dx, dy = picture.width * share, picture.height * share
-    box = (dx / 4, dy / 4, picture.width - 3 * dx / 4, picture.height - 3 * dy / 4)
-    return picture.crop(tuple(round(each) for each in box))  # type: ignore[arg-type]
+    left, top = round(dx / 4), round(dy / 4)
+    right, bottom = round(picture.width - 3 * dx / 4), round(picture.height - 3 * dy / 4)
+    return picture.crop((left, top, right, bottom))
 
 
 def watermarked(picture: Picture) -> Picture:
