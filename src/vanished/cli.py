@@ -165,8 +165,8 @@ def sources_(as_json: Json = False) -> None:
 
 @app.command("import", epilog="Example: vanished import wechatscope ceninfo.csv")
 def import_(
-    peer: Annotated[str, typer.Argument(help="Whose record it is: wechatscope.")],
-    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    peer: Annotated[str, typer.Argument(help="Whose record it is: wechatscope or snapshots.")],
+    file: Annotated[Path, typer.Argument(help="The file to read; snapshots may be a folder.")],
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:
@@ -225,6 +225,24 @@ def report(
         typer.echo(json.dumps(result.facts(), ensure_ascii=False))
     else:
         result.show(out)
+
+
+@app.command(epilog="Example: vanished media c2f4m7q3x6w5b8na --within 20")
+def media(
+    asked: Annotated[
+        str, typer.Argument(metavar="POST|FILE", help="Key of a post, or a picture in a file.")
+    ],
+    within: Annotated[
+        int, typer.Option(min=0, max=127, help="Bits of 256 in which copies may differ.")
+    ] = 31,
+    folder: Folder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Find the watched posts that show a picture, and what became of them."""
+    from vanished.publish.copies import find_copies
+
+    found = find_copies(folder, asked, within)
+    say(found.facts(), found.text(), as_json)
 
 
 @app.command(epilog="Example: vanished verify my-observatory")

@@ -28,6 +28,7 @@ from vanished.model import (
     Kind,
     Micros,
     Observation,
+    Picture,
     Post,
     Signal,
     State,
@@ -383,7 +384,32 @@ COVERAGE: Final = Table(
     daily=False,
 )
 
+PICTURES: Final = Table(
+    "pictures",
+    {
+        "post": TEXT,
+        "seen_at": INT,
+        "place": INT,
+        "address": TEXT,  # a pseudonym
+        "sha256": TEXT,
+        "size": INT,
+        "form": TEXT,
+        "method": TEXT,
+        "hash": TEXT,
+        "quality": MAYBE_INT,
+        "capture": TEXT,
+    },
+    lambda p: (
+        *(p.post, p.seen_at, p.place, p.address, p.sha256, p.size, p.form),
+        *(p.method, p.hash, p.quality, p.capture),
+    ),
+    Picture,
+    since="seen_at",
+    until="seen_at",
+)
+
 TABLES: Final[Mapping[str, Table[Any]]] = {
-    table.name: table for table in (OBSERVATIONS, VERSIONS, VERDICTS, POSTS, ACCOUNTS, COVERAGE)
+    table.name: table
+    for table in (OBSERVATIONS, VERSIONS, VERDICTS, POSTS, ACCOUNTS, COVERAGE, PICTURES)
 }
 """Every table of the journal, by name."""

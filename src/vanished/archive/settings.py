@@ -74,6 +74,7 @@ keep = true                  # keep the bytes of first sights, changes and notic
 seal_to = [{seal_to}]        # age recipients whose secret half is elsewhere; [] leaves all readable
 segment_bytes = 67108864     # a segment is closed at this size,
 segment_s = 900              # or at this age
+pictures = 20                # pictures of a post that are fetched at most; 0: none
 
 [log]
 checkpoint_every_s = 5       # how often the log is signed while something is added

@@ -79,7 +79,8 @@ async def watch_world(
     """Watch with the product's loop until the clock reaches `until`; `door`: in place of ours."""
     source = LabSource(observatory.naming, observatory.settings.sources[PLATFORM])
     async with door or open_door(observatory.settings, clock) as door:
-        watch = build_watch(observatory, {PLATFORM: source}, door, clock, tell)
+        # All pictures of the world are one picture, and a month of them would be most requests.
+        watch = build_watch(observatory, {PLATFORM: source}, door, clock, tell, pictures=False)
         started(watch)
         return await watch.run(until)
 

@@ -31,12 +31,16 @@ from vanished.model import (
 )
 from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
-from vanished.watch.evidence import FIRST, Gathering
+from vanished.watch.evidence import FIRST, PICTURE, Gathering
+from vanished.watch.pictures import Fetched, Pictures
 from vanished.watch.schedule import NEVER, Schedule
 from vanished.watch.trusting import Trusting
 
 WAVERING = (State.SUSPECTED, State.FLICKERING)
 """States that a right or wrong answer of a canary may change at once."""
+
+_TOLD = ("place", "sha256", "size", "form", "method", "hash", "quality")
+"""What a capture's facts say of its picture."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,7 @@ class Ledger:
     judged_by: JudgeSettings = DEFAULT
     trusting: Trusting = field(default_factory=lambda: Trusting(0))
     want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
+    pictures: Pictures | None = None  # None: none are fetched
 
     def __post_init__(self) -> None:
         self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key
@@ -115,6 +120,10 @@ class Ledger:
         observation = gathering.weigh(row, observation, version)
         if version is not None and version.hash != row.post.version:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
+        if self.pictures is not None:
+            offered = self.pictures.offer(row, observation, version)
+            if offered is not None:
+                self._entry.picture_sets[row.subject] = offered
         verdict = self._enter(row, observation, now)
         row.track.due = self._date(row, verdict, observation, now)
 
@@ -295,6 +304,26 @@ class Ledger:
             self._enter(row, observation, now)
             row.track.absent = True
             row.track.due = now
+
+    def picture(self, fetched: Fetched, gathering: Gathering) -> None:
+        """Enter what came of one picture of a post; its bytes are always kept."""
+        pictures, row = self.pictures, fetched.job.row
+        assert pictures is not None
+        fact = pictures.fact(fetched, "")
+        if fact is not None and gathering.exchanges:
+            index = gathering.keep(row, PICTURE, None, None, fact.seen_at)
+            fact = replace(fact, capture=str(index))
+            gathering.whole = True  # who forgets another post that shows it leaves it here
+            gathering.facts[-1]["picture"] = {
+                **{name: getattr(fact, name) for name in _TOLD},
+                "url": fetched.job.url,
+                "why_no_hash": fetched.seen.why if fetched.seen else "",
+            }
+        if fact is not None:
+            self._entry.pictures.append(fact)
+        settled = pictures.settled(fetched)
+        if settled is not None:
+            self._entry.picture_sets[row.subject] = settled
 
     def gathered(self, gathering: Gathering, now: Micros) -> None:
         """Everything of one answer was entered: keep its bytes if they are evidence."""

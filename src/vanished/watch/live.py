@@ -32,6 +32,7 @@ from vanished.sources.registry import sources
 from vanished.watch.canaries import canaries_of
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
+from vanished.watch.pictures import Pictures
 from vanished.watch.routes import proxies_of, routes_of
 from vanished.watch.schedule import NEVER, AgeBuckets
 from vanished.watch.tending import Tending
@@ -67,8 +68,10 @@ def build_watch(
     door: Door,
     clock: Clock,
     tell: Callable[[Event], None],
+    *,
+    pictures: bool = True,
 ) -> Watch:
-    """A watch with the settings of the observatory's folder."""
+    """A watch with the settings of the observatory's folder; `pictures`: if those want any."""
     settings = observatory.settings
     return Watch(
         observatory,
@@ -91,6 +94,11 @@ def build_watch(
             for platform, source in chosen.items()
         },
         canaries_every=int(settings.canaries.every_s * SECOND),
+        pictures=(
+            Pictures(observatory.naming, settings.capture.pictures)
+            if pictures and settings.capture.pictures and observatory.proof is not None
+            else None
+        ),
         tell=tell,
     )
 

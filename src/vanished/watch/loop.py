@@ -34,12 +34,14 @@ from vanished.sources import Source
 from vanished.watch.canaries import Canary, Rounds, Way, ask
 from vanished.watch.ledger import WAVERING, Event, Ledger, Progress
 from vanished.watch.logins import Logins
+from vanished.watch.pictures import Fetched, Job, Pictures
 from vanished.watch.routing import Route, choose
 from vanished.watch.schedule import NEVER, Schedule
 from vanished.watch.trusting import Trusting
 
 COLLECT = (50_000, 20, 20)  # objects made between collections of the first, second, third age
 _DIRECT = Route(DIRECT, "here")
+MOST_BYTES = 64 * 1024 * 1024  # of pictures that wait for a commit
 MOST_AT_ONCE = 500  # looks a commit holds at most: bounds what a crash has to ask again
 
 
@@ -53,6 +55,7 @@ class _Answered:
     looks: Sequence[Look] = ()
     exchanges: Sequence[Exchange] = ()
     canary: tuple[Way, Canary, Observation] | None = None
+    picture: Fetched | None = None
 
 
 @dataclass
@@ -71,6 +74,7 @@ class Watch:
     canaries: Mapping[str, Sequence[Canary]] = field(default_factory=dict)
     canaries_every: Micros = 900 * SECOND
     judged_by: JudgeSettings = DEFAULT
+    pictures: Pictures | None = None  # None: none are fetched
     seed: int = 0
     tell: Callable[[Event], None] = lambda event: None
 
@@ -89,11 +93,13 @@ class Watch:
             self.tell,
             self._held,
             self.judged_by,
+            self.pictures,
         )
         self._ledger.want = self._want
         self._wake = asyncio.Event()
         self._stop = False
         self._answered: list[_Answered] = []
+        self._picture_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, int] = {}
         self._names: list[str] = []
@@ -137,6 +143,8 @@ class Watch:
             gc.set_threshold(*limits)
             gc.unfreeze()
             await self._end()
+            if self.pictures is not None:
+                await self.pictures.close()
         return self.progress
 
     def _begin(self) -> None:
@@ -176,6 +184,7 @@ class Watch:
     def _must_commit(self, now: Micros) -> bool:
         return (
             len(self._answered) >= MOST_AT_ONCE
+            or self._picture_bytes >= MOST_BYTES
             or now - self._last_commit >= self.commit_every
             or not self._tasks
         )
@@ -200,6 +209,9 @@ class Watch:
             dates.append(self._next_list)
             ready_at = self.door.politeness.ready_at
             dates.append(self._rounds.next_at(now, lambda host: ready_at(host, now)) or NEVER)
+            if self.pictures is not None:
+                ready = self.pictures.ready_at(now, self.door.politeness.ready_at)
+                dates += [] if ready is None else [ready]
         await self.clock.wait(self._wake, min(dates, default=now + SECOND), busy=bool(self._tasks))
 
     def _date_lists(self, now: Micros) -> None:
@@ -228,6 +240,10 @@ class Watch:
         taken = self.schedule.take(now, self._room, free)
         if taken:
             self._ask(self.observatory.post_rows(taken), now)
+        if self.pictures is not None and len(self._tasks) < self.concurrency:
+            for job in self.pictures.take(now, self.door.politeness.room):  # looks go first
+                self.door.politeness.spend(job.host, now)
+                self._start(self._picture(job, self.pictures))
 
     def _read_lists(self, now: Micros) -> None:
         for row in self._accounts.values():
@@ -338,6 +354,19 @@ class Watch:
             looks = [Look(self._broken(row.post.key, asked, Via.DIRECT)) for row in rows]
         self._answered.append(_Answered(posts=rows, looks=looks, exchanges=fetch.exchanges))
 
+    async def _picture(self, job: Job, pictures: Pictures) -> None:
+        fetch = self._fetcher(self._route(job.row))
+        try:
+            fetched = await pictures.fetch(job, fetch)
+        except Exception as error:
+            self._source_error(job.row.post.platform, job.row.subject, error)
+            fetched = Fetched(job)
+        finally:
+            pictures.ended(job)
+        kept = fetch.exchanges if fetched.seen is not None else ()
+        self._picture_bytes += sum(len(each.body) + len(each.wire) for each in kept)
+        self._answered.append(_Answered(picture=fetched, exchanges=kept))
+
     def _broken(self, subject: str, asked: Micros, via: Via) -> Observation:
         signal = failed(Fault.UNREADABLE, words="the source could not read the answer")
         return Observation(subject, asked, max(asked, self.clock.now()), signal, via)
@@ -356,6 +385,7 @@ class Watch:
         """Enter every answer into the present, in one transaction, then put the dates back."""
         answered, self._answered = self._answered, []
         kept = False
+        self._picture_bytes = 0
         for answer in answered:
             if answer.canary is not None:
                 kept |= self._canary(*answer.canary, now)
@@ -371,6 +401,8 @@ class Watch:
                 self._held.pop(row.id, None)
                 self._ledger.look(row, look.observation, look.version, now, gathering)
                 self._hear(row.post.platform, [look.observation], now)
+            if answer.picture is not None:
+                self._ledger.picture(answer.picture, gathering)
             self._ledger.gathered(gathering, now)
         if not kept:  # canaries of rounds that are not over
             return
