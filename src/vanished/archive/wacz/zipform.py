@@ -118,7 +118,8 @@ def _place(
 ) -> tuple[list[Member], list[tuple[int, int]]]:
     """The members as their own headers place them, one after the other, and the gaps between."""
     members.sort(key=lambda member: member.header)
-    placed, gaps = [], []
+    placed: list[Member] = []
+    gaps: list[tuple[int, int]] = []
     reached = 0
     for member in members:
         if member.header < reached:
