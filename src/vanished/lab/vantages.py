@@ -165,8 +165,9 @@ class _Straight(Fetcher):
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
-        del method, headers, body
+        del method, headers, body, private
         await asyncio.sleep(0)
         exchange = self._to.answer(self._from, url)
         self.exchanges.append(exchange)

@@ -93,7 +93,7 @@ class Watch:
             self.tell,
             self._held,
             self.judged_by,
-            self.pictures,
+            pictures=self.pictures,
         )
         self._ledger.want = self._want
         self._wake = asyncio.Event()
