@@ -1,4 +1,4 @@
-"""Debian's Prosody on free loopback ports: rooms with an archive, accounts, and its operator's hand.
+"""Debian's Prosody on free loopback ports: rooms with an archive, and its operator's hand.
 
 Out: a context manager that yields a started `Prosody`. People come in through port `c2s`; an
 observer asks `bosh`. The operator acts inside the server, through a module that lies beside the
@@ -117,7 +117,7 @@ class Prosody:
         assert said == "1", said
 
     def expire(self, room: str, until_s: float) -> None:
-        """Take everything before `until_s` (Unix time) out of the archive, as the daily run does."""
+        """Take what is older than `until_s` (Unix time) out, as the daily run does."""
         node = room.partition("@")[0]
         self.operator(f"return archive:delete({node!r}, {{ ['end'] = {until_s:.0f} }})")
 
