@@ -142,8 +142,13 @@ async def person(server: Prosody, name: str) -> AsyncIterator[Person]:
         client.register_plugin(plugin)
     client["feature_mechanisms"].unencrypted_plain = True
     client["feature_mechanisms"].unencrypted_scram = True
-    started = asyncio.get_running_loop().create_future()
-    client.add_event_handler("session_start", lambda _: started.done() or started.set_result(None))
+    started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begun(_: object) -> None:
+        if not started.done():
+            started.set_result(None)
+
+    client.add_event_handler("session_start", begun)
     client.connect("127.0.0.1", server.c2s)
     try:
         await asyncio.wait_for(started, WAIT_S)

@@ -99,7 +99,8 @@ class XmppSource:
         if self._server and who is None:
             raise ConfigError(
                 "[sources.xmpp] account has to be the observer's address, such as"
-                ' "observer@example.org", or a domain that takes guests, such as "guest.example.org".'
+                ' "observer@example.org", or a domain that takes guests, such as'
+                ' "guest.example.org".'
             )
         nick = str(settings.get("nick", "reader")) if settings.get("join", False) is True else ""
         self._observer = Observer(
@@ -308,7 +309,7 @@ class XmppSource:
     def _reading(
         self, room: str, one: Stored, announced: Stored | None
     ) -> tuple[Signal, Version | None] | None:
-        """What the archive proves of a message and whoever spoke of it; None if it is unreadable."""
+        """What the archive proves of a message and who spoke of it; None if it is unreadable."""
         if one.removed is not None:
             return self._removed(room, one, one.removed), None
         if not one.body:

@@ -35,7 +35,7 @@ RETRACT = ("urn:xmpp:message-retract:1", "urn:xmpp:message-retract:0")
 MODERATE = ("urn:xmpp:message-moderate:1", "urn:xmpp:message-moderate:0")
 STANZA_ID = "urn:xmpp:sid:0"
 
-_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
 _NOT_XMPP = re.compile(r"<!(?!\[CDATA\[)|<\?")
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
