@@ -68,9 +68,9 @@ module:depends("http");
 local muc = module:depends("muc");
 local archive = module:open_store("muc_log", "archive");
 local function run(event)
-  local chunk, wrong = load("local muc, archive = ...; " .. event.request.body);
+  local chunk, wrong = load("local muc, archive, module = ...; " .. event.request.body);
   if not chunk then return 400 .. " " .. wrong; end
-  local ok, said = pcall(chunk, muc, archive);
+  local ok, said = pcall(chunk, muc, archive, module);
   event.response.status_code = ok and 200 or 500;
   return tostring(said);
 end
@@ -103,7 +103,7 @@ class Prosody:
         return f"{name}@{HOST}"
 
     def operator(self, lua: str) -> str:
-        """Run `lua` inside the server, with `muc` and `archive`; what it returns, as text."""
+        """Run `lua` inside the server, with `muc`, `archive`, `module`; what it returns."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.http}/operator", lua.encode(), {"Host": ROOMS}
         )
@@ -115,6 +115,29 @@ class Prosody:
         node = room.partition("@")[0]
         said = self.operator(f"return archive:delete({node!r}, {{ key = {stanza_id!r} }})")
         assert said == "1", said
+
+    def retract_as(self, author: str, stanza_id: str) -> None:
+        """Take a message back in the name of `author` (room/nick), with that occupant's id."""
+        place = author.partition("/")[0]
+        node = place.partition("@")[0]
+        said = self.operator(
+            f"""
+            local st, occupant = require "util.stanza", nil;
+            for id, item in archive:find({node!r}, {{}}) do
+              if id == {stanza_id!r} then
+                occupant = item:get_child("occupant-id", "urn:xmpp:occupant-id:0");
+              end
+            end
+            local stanza = st.message({{ from = {author!r}, type = "groupchat" }});
+            stanza:add_child(st.clone(occupant));
+            stanza:tag("retract", {{ xmlns = "urn:xmpp:message-retract:1", id = {stanza_id!r} }});
+            stanza:up():text_tag("store", "", {{ xmlns = "urn:xmpp:hints" }}):reset();
+            local event = {{ room = muc.get_room_from_jid({place!r}), stanza = stanza }};
+            module:fire_event("muc-add-history", event);
+            return "done";
+            """
+        )
+        assert said == "done", said
 
     def expire(self, room: str, until_s: float) -> None:
         """Take what is older than `until_s` (Unix time) out, as the daily run does."""

@@ -39,11 +39,11 @@ class Person:
 
     async def enter(self, room: str, nick: str = "") -> None:
         """Enter `room`; the first who does owns it."""
-        muc = self.client["xep_0045"]
+        muc = self.client.plugin["xep_0045"]
         await asyncio.wait_for(muc.join_muc_wait(room, nick or self.name, maxstanzas=0), WAIT_S)
 
     def leave(self, room: str, nick: str = "") -> None:
-        self.client["xep_0045"].leave_muc(room, nick or self.name)
+        self.client.plugin["xep_0045"].leave_muc(room, nick or self.name)
 
     async def say(self, room: str, text: str, *more: str, own_id: str = "") -> str:
         """Send a message with the elements `more`; the stanza-id that the room gives it."""
@@ -140,8 +140,8 @@ async def person(server: Prosody, name: str) -> AsyncIterator[Person]:
     client.enable_direct_tls = False
     for plugin in ("xep_0045", "feature_mechanisms"):
         client.register_plugin(plugin)
-    client["feature_mechanisms"].unencrypted_plain = True
-    client["feature_mechanisms"].unencrypted_scram = True
+    client.plugin["feature_mechanisms"].unencrypted_plain = True
+    client.plugin["feature_mechanisms"].unencrypted_scram = True
     started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begun(_: object) -> None:
