@@ -56,6 +56,23 @@ def test_what_is_no_room_is_refused(address: str) -> None:
         made().account(address)
 
 
+async def test_a_single_message_has_the_name_that_a_list_gives_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Messages whose fate is known are named by a person; another name would be another post."""
+    monkeypatch.setenv(VARIABLE, SECRET)
+    source, service = made(), Service(with_message())
+    found = await source.discover(source.account(ROOM), "", service)
+    (listed,) = found.sightings
+    named = source.post(f"xmpp:{ROOM}/a")
+    assert (named.key, named.url) == (listed.post.key, listed.post.url)
+    (look,) = await source.look([named], service)
+    assert look.observation.signal.kind is Kind.ALIVE
+    for wrong in (ROOM, f"{ROOM}/", f"{ROOM}/a b", "a"):
+        with pytest.raises(UsageError):
+            source.post(wrong)
+
+
 def test_without_a_server_there_is_nobody_to_ask() -> None:
     with pytest.raises(UsageError, match="names no server"):
         XmppSource(name, {}).account(ROOM)

@@ -5,7 +5,7 @@ archive proves: there in which wording, taken back, taken away by a moderator, n
 the same about the room. What an answer means stands in `notices/xmpp.toml`; here is what to ask.
 
 What it deliberately does not do: it never enters a room unless `join = true`, since everybody in
-the room sees who enters; Prosody's and other servers' archives are open to whoever could enter. It
+the room sees who enters, and Prosody opens an archive to whoever could enter anyway. It
 sends the password to the one server that the settings name, nowhere else. It reads messages with a
 body only, and nothing encrypted.
 
@@ -124,6 +124,17 @@ class XmppSource:
             )
         key = self._name(self.platform, room)
         return Account(key, self.platform, room, name=room, url=f"{self._server}#{quote(room)}")
+
+    def post(self, address: str) -> Post:
+        """The message at "ROOM/STANZA-ID"; UsageError if it can be none."""
+        place, _, ident = address.strip().removeprefix("xmpp:").partition("/")
+        account = self.account(place)
+        if not re.fullmatch(r"[!-~]{1,512}", ident):
+            raise UsageError(
+                f"'{address.strip()[:80]}' is no message of an XMPP room; give the room and the"
+                " stanza-id, such as 'news@rooms.example.org/5f3dbc5e'."
+            )
+        return self._post(account, ident, None)
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """Read what is new in the archive: at first its newest messages, later all since then."""
@@ -331,7 +342,7 @@ class XmppSource:
         who = self._name(self.platform, f"{room}#{removal.by}") if removal.by else ""
         return replace(said, by=f"moderator {who}".strip())
 
-    def _post(self, account: Account, ident: str, stamp: Micros) -> Post:
+    def _post(self, account: Account, ident: str, stamp: Micros | None) -> Post:
         native = f"{account.native_id}/{ident}"
         url = f"{account.url}/{quote(ident, safe='')}"
         key = self._name(self.platform, native)
