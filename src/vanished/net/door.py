@@ -30,9 +30,9 @@ from vanished.errors import ConfigError
 from vanished.model import Fault, Micros
 from vanished.net.address import Denied, checked_url, guarded_socket, host_of, networks
 from vanished.net.decode import Decoder, Undecodable
-from vanished.net.exchange import Exchange, Leg
+from vanished.net.exchange import Exchange
 from vanished.net.faults import NETWORK_ERRORS, fault_of
-from vanished.net.legs import SECRETS, arrived, certificates, leg
+from vanished.net.legs import SECRETS, Legs, arrived, certificates
 from vanished.net.politeness import Politeness, retry_after_s
 from vanished.net.proxy import ProxiedConnector, ProxyAddress
 
@@ -197,7 +197,7 @@ class _Course:
     address: str = ""
     fault: Fault | None = None
     words: str = ""
-    legs: list[Leg] = field(default_factory=list)
+    legs: Legs = field(default_factory=Legs)
 
 
 class Fetcher:
@@ -264,7 +264,7 @@ class Fetcher:
             words=course.words,
             address=course.address,
             vantage=self._vantage,
-            legs=() if private else tuple(course.legs),
+            legs=() if private else course.legs,
         )
         if not private:
             self.exchanges.append(exchange)
@@ -294,8 +294,8 @@ class Fetcher:
             finally:
                 response.close()  # gives a connection back that was read to its end
                 times = (asked_at, self._door.clock.now())
-                course.legs.append(
-                    leg(response, course.wire, body, times, complete, response.peer, response.chain)
+                course.legs.add(
+                    response, course.wire, body, times, complete, response.peer, response.chain
                 )
             if len(course.hops) >= self._door.settings.max_redirects:
                 raise _Failed(

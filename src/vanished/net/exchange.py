@@ -6,7 +6,7 @@ A test double of `Fetch` is ten lines: a class with `request` that returns prepa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,7 +66,7 @@ class Exchange:
     words: str = ""  # about the fault, in a sentence
     address: str = ""  # the IP address that answered
     vantage: str = "here"
-    legs: tuple[Leg, ...] = ()  # what went over the wire and was answered, in order
+    legs: Sequence[Leg] = ()  # what went over the wire and was answered, in order
 
     def text(self) -> str:
         """The body as text: charset of the header, else UTF-8; undecodable bytes are replaced."""
