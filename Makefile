@@ -26,8 +26,10 @@ test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
 
 # Programs that tests start: Debian's, installed when we may; else the tests that want them say so.
 needs:
-	@missing=; for p in nginx-light:nginx openssl:openssl util-linux:unshare; do \
+	@missing=; for p in nginx-light:nginx openssl:openssl util-linux:unshare npm:npm \
+	  g++:g++ make:make postgresql:pg_ctlcluster redis-server:redis-server prosody:prosody; do \
 	  command -v $${p#*:} >/dev/null || test -x /usr/sbin/$${p#*:} || missing="$$missing $${p%%:*}"; done; \
+	test -d /usr/lib/prosody/modules/mod_muc_moderation || missing="$$missing prosody-modules"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	elif [ -n "$$missing" ]; then echo "Not here, so some tests will be skipped:$$missing"; fi
@@ -52,7 +54,8 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/synapse.in -o requirements/synapse.txt
 	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) requirements/wacz.in -o requirements/wacz.txt
-	$(COMPILE) --group dev --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
+	$(COMPILE) requirements/bs4.in -o requirements/bs4.txt
+	$(COMPILE) --group dev --extra platforms --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -122,17 +122,22 @@ def init(
 
 @app.command(epilog="Example: vanished add feed https://example.org/feed.xml")
 def add(
-    platform: Annotated[str, typer.Argument(help="page, feed or matrix.")],
-    address: Annotated[str, typer.Argument(help="URL, or room alias such as '#news:example.org'.")],
+    platform: Annotated[
+        str, typer.Argument(help="Such as page, feed or matrix; vanished sources lists all.")
+    ],
+    address: Annotated[
+        str, typer.Argument(help="Its URL, or its name there, such as '#news:example.org'.")
+    ],
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:
     """Watch a public account, channel, room, feed or page from now on."""
     from vanished.archive.observatory import Observatory
     from vanished.clock import SystemClock
-    from vanished.sources.registry import source
+    from vanished.sources.registry import check, source
 
     with Observatory.open(folder, write=True) as observatory:
+        check(observatory.settings)
         chosen = source(platform, observatory.naming, observatory.settings)
         account = chosen.account(address)
         new = observatory.add_account(account, SystemClock().now())
@@ -144,10 +149,24 @@ def add(
     )
 
 
+@app.command("sources", epilog="Example: vanished sources")
+def sources_(as_json: Json = False) -> None:
+    """The platforms that can be watched, and the settings that each takes in observatory.toml."""
+    from vanished.sources.registry import about, keys, platforms
+
+    found = [{"platform": p, "about": about(p), "settings": keys(p)} for p in platforms()]
+    lines = []
+    for each in found:
+        lines.append(f"{each['platform']:10} {each['about']}")
+        if each["settings"]:
+            lines.append(f"{'':10} settings: {', '.join(each['settings'])}")
+    say(found, "\n".join(lines), as_json)
+
+
 @app.command("import", epilog="Example: vanished import wechatscope ceninfo.csv")
 def import_(
-    peer: Annotated[str, typer.Argument(help="Whose record it is: wechatscope.")],
-    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    peer: Annotated[str, typer.Argument(help="Whose record it is: wechatscope or snapshots.")],
+    file: Annotated[Path, typer.Argument(help="The file to read; snapshots may be a folder.")],
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:
@@ -174,6 +193,18 @@ def watch(
     watch_folder(folder, for_s=for_s, as_json=as_json, console=err)
 
 
+@app.command(epilog="Example: vanished canaries --json")
+def canaries(folder: Folder = Path(), as_json: Json = False) -> None:
+    """Ask the posts whose fate you know, through each route; exit 1 if any answer is wrong."""
+    from vanished.watch.canary_check import check_folder
+
+    found = check_folder(folder)
+    lines = "\n".join(answer.text() for answer in found)
+    say([answer.facts() for answer in found], lines, as_json)
+    if any(answer.right is False for answer in found):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: vanished report --since 2026-11-01")
 def report(
     folder: Folder = Path(),
@@ -194,6 +225,24 @@ def report(
         typer.echo(json.dumps(result.facts(), ensure_ascii=False))
     else:
         result.show(out)
+
+
+@app.command(epilog="Example: vanished media c2f4m7q3x6w5b8na --within 20")
+def media(
+    asked: Annotated[
+        str, typer.Argument(metavar="POST|FILE", help="Key of a post, or a picture in a file.")
+    ],
+    within: Annotated[
+        int, typer.Option(min=0, max=127, help="Bits of 256 in which copies may differ.")
+    ] = 31,
+    folder: Folder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Find the watched posts that show a picture, and what became of them."""
+    from vanished.publish.copies import find_copies
+
+    found = find_copies(folder, asked, within)
+    say(found.facts(), found.text(), as_json)
 
 
 @app.command(epilog="Example: vanished verify my-observatory")

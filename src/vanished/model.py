@@ -161,6 +161,29 @@ class Version:
     media: tuple[str, ...] = ()  # urls
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a post as its bytes came once.
+
+    `place` is its place among the post's media, from 0; `address` the pseudonym of where it was
+    asked for. `sha256` names its bytes exactly. `hash` names what is seen, by the named `method`:
+    hashes of copies differ in few bits. Both are "" where there was nothing to make it with, or
+    the bytes could not be decoded. Below a `quality` of 50 (of 100) it is too plain to compare.
+    """
+
+    post: str
+    seen_at: Micros
+    place: int
+    address: str
+    sha256: str
+    size: int  # bytes
+    form: str  # "jpeg", "png", ... by its bytes, whatever the answer's headers say
+    method: str = ""
+    hash: str = ""  # hexadecimal
+    quality: int | None = None
+    capture: str = ""  # leaf of the log that proves the bytes, "" where none is kept
+
+
 def version_hash(title: str, text: str) -> str:
     """`Version.hash` of this wording: SHA-256, hexadecimal; what is no Unicode counts as "?"."""
     return hashlib.sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()

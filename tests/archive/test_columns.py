@@ -43,6 +43,7 @@ from vanished.model import (
     Interval,
     Kind,
     Observation,
+    Picture,
     Post,
     Signal,
     State,
@@ -119,6 +120,10 @@ NOUNS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "posts": st.builds(PostFacts, TEXT, TEXT, TEXT, st.none() | INT64, TIMES),
     "accounts": st.builds(AccountFacts, TEXT, TEXT, TIMES),
+    "pictures": st.builds(
+        Picture,
+        *(TEXT, TIMES, INT64, TEXT, TEXT, INT64, TEXT, TEXT, TEXT, st.none() | INT64, TEXT),
+    ),
     "coverage": st.builds(Coverage, TEXT, TIMES, TIMES, st.sampled_from([WATCHED, GAP]), TEXT),
 }
 

@@ -94,6 +94,7 @@ def test_every_row_says_first_whom_it_is_about() -> None:
         "posts": "key",
         "accounts": "key",
         "coverage": "subject",
+        "pictures": "post",
     }
 
 

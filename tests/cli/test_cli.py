@@ -115,7 +115,9 @@ def test_a_first_hour(folder: Path, tmp_path: Path) -> None:
     assert run("report", "--since", "2100-01-01", "--json", cwd=folder).returncode == 0
     doctored = run("doctor", cwd=folder)
     assert doctored.returncode == 0, doctored.stdout
-    assert doctored.stdout == "Nothing wrong was found.\n"
+    nothing, remark = doctored.stdout.splitlines()
+    assert nothing == "Nothing wrong was found."
+    assert remark.startswith("Remark: source page: it has no canaries")
     assert run("verify", ".", cwd=folder).returncode == 0
     secret = tmp_path / "away/secret.age"
     unsealed = run("unseal", "o", "readable", "--identity", secret, cwd=tmp_path)
@@ -172,13 +174,24 @@ def test_wrong_use_is_two(tmp_path: Path, folder: Path) -> None:
 
 
 def test_a_wrong_key_in_the_settings_is_two_with_its_line(folder: Path) -> None:
+    assert run("add", "page", "https://example.org/", cwd=folder).returncode == 0
     with (folder / "observatory.toml").open("a") as file:
         file.write("\n[sources.matrix]\ntoken = 'x'\n")
     lines = (folder / "observatory.toml").read_text(encoding="utf-8").splitlines()
+    said = f"observatory.toml:{len(lines)}: [sources.matrix] has no key 'token'; did you mean"
+    for words in (["watch"], ["add", "page", "https://example.org/2"]):
+        done = run(*words, cwd=folder)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    done = run("doctor", cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.count(said) == 1
+    with (folder / "observatory.toml").open("a") as file:
+        file.write("\n[kapture]\nkeep = true\n")
     done = run("report", cwd=folder)
     assert done.returncode == 2
-    assert f"observatory.toml:{len(lines)}: " in done.stderr
-    assert "token_env" in done.stderr
+    assert f"observatory.toml:{len(lines) + 2}: the file has no key 'kapture'" in done.stderr
 
 
 def test_a_broken_observatory_is_three(tmp_path: Path, folder: Path) -> None:

@@ -223,7 +223,8 @@ def test_a_choice_is_remarked_and_nothing_is_wrong(home: Path, sealed: Path) -> 
         observatory.add_account(observatory.account_rows()[0].account, 2**62)
     found = json.loads(run("doctor", "--json", cwd=home / "open").stdout)
     assert [each["what"] for each in found if each["remark"]] == [
-        "captures are not sealed, so whoever takes this machine can read them"
+        "captures are not sealed, so whoever takes this machine can read them",
+        "it has no canaries, so nobody sees when it calls living posts gone",
     ]
     text = run("doctor", cwd=home / "open").stdout
     assert text.splitlines()[-1].startswith("Remark: ")

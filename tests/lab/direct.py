@@ -51,6 +51,7 @@ class Direct:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
         asked_at = self.clock.now()
         delivery = self.step(url)

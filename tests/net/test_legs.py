@@ -56,6 +56,55 @@ async def test_what_could_log_somebody_in_is_not_kept() -> None:
     assert (leg.method, leg.sent_body) == ("POST", b"question")
 
 
+async def test_a_cookie_that_is_given_to_us_is_not_kept() -> None:
+    async def answer(request: Request) -> None:
+        await request.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nset-cookie: SUB=very-secret\r\n"
+            b"Set-Cookie: other=very-secret; Path=/\r\nX-Last: 1\r\n\r\nok"
+        )
+
+    async with raw(answer) as server, open_door() as door:
+        exchange = await door.fetcher().request("GET", server.url())
+    (leg,) = exchange.legs
+    assert [f for f in leg.headers if f[0].lower() == "set-cookie"] == [
+        ("set-cookie", "[withheld]"),
+        ("Set-Cookie", "[withheld]"),
+    ]
+    assert ("X-Last", "1") in leg.headers
+    assert "very-secret" not in repr(leg)
+    assert "very-secret" in exchange.headers["set-cookie"]  # the source that asked may use it
+
+
+async def test_a_private_exchange_is_no_evidence() -> None:
+    """Its answer is a secret: it must not stand in what the watch keeps of a look."""
+
+    async def answer(request: Request) -> None:
+        if request.path == "/pass":
+            await request.reply(302, b"very-secret", Location="/pass2?ticket=very-secret")
+        else:
+            await request.reply(200, b"very-secret", Set_Cookie="SUB=very-secret")
+
+    async with raw(answer) as server, open_door() as door:
+        fetcher = door.fetcher()
+        private = await fetcher.request("POST", server.url("/pass"), body=b"q", private=True)
+        public = await fetcher.request("GET", server.url("/post"))
+    assert private.body == b"very-secret"
+    assert private.legs == ()
+    assert fetcher.exchanges == [public]
+
+
+async def test_a_ticket_in_a_redirect_is_not_said_aloud() -> None:
+    """The words of a failed look are kept in the clear."""
+
+    async def answer(request: Request) -> None:
+        await request.reply(302, b"", Location="/in?ticket=very-secret")
+
+    async with raw(answer) as server, open_door() as door:
+        exchange = await door.fetcher().request("GET", server.url("/post"))
+    assert exchange.fault is Fault.REDIRECTS
+    assert exchange.words.endswith("the last answer points to /in")
+
+
 async def test_a_body_that_broke_off_says_so() -> None:
     async def answer(request: Request) -> None:
         await request.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nonly this")

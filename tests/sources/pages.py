@@ -99,9 +99,11 @@ class Prepared:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
         assert method == "GET"
         assert headers is None
         assert body is None
+        assert not private
         self.asked.append(url)
         return self.answers[url]

@@ -221,7 +221,7 @@ def plain() -> list[dict[str, str]]:
 CLASSES = {
     "发布者删除": (Kind.GONE, frozenset([Cause.AUTHOR])),
     "因违规": (Kind.GONE, frozenset([Cause.PLATFORM])),
-    "帐号已被屏蔽": (Kind.GONE, frozenset([Cause.ACCOUNT])),
+    "帐号已被屏蔽": (Kind.GONE, frozenset([Cause.PLATFORM])),
     "涉嫌侵权": (Kind.GONE, frozenset([Cause.LEGAL])),
     "公众号已迁移": (Kind.MOVED, frozenset([Cause.MOVED])),
     "多人投诉": (Kind.GONE, frozenset([Cause.PLATFORM])),

@@ -51,6 +51,7 @@ class Answers:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
         self.asked.append((method, url, headers or {}))
         path = unquote(urlsplit(url).path)

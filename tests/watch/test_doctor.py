@@ -58,7 +58,9 @@ def aged(folder: Path, by: Micros) -> None:
 
 def test_a_sound_observatory_has_nothing(folder: Path) -> None:
     assert found(folder) == []
-    assert advise(folder) == []
+    (remark,) = advise(folder)
+    assert remark.remark
+    assert "no canaries" in remark.what
 
 
 def test_what_was_chosen_is_a_remark_with_its_price(

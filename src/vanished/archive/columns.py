@@ -28,6 +28,7 @@ from vanished.model import (
     Kind,
     Micros,
     Observation,
+    Picture,
     Post,
     Signal,
     State,
@@ -89,13 +90,25 @@ class PostFacts:
 WATCHED: Final = "watched"
 GAP: Final = "gap"
 
+# What is noted of the ways to a platform; `subject` is then "PLATFORM from VANTAGE". Whoever judges
+# the looks again needs it, so it is kept with them; reports show none of it.
+ROUTE_BEGUN: Final = "route begun"
+ROUTE_ENDED: Final = "route ended"
+CANARIES_SET: Final = "canaries set"
+CANARIES_GONE: Final = "canaries taken away"
+CANARY_RIGHT: Final = "canary right"
+CANARY_WRONG: Final = "canary wrong"
+ROUTES: Final = (
+    ROUTE_BEGUN, ROUTE_ENDED, CANARIES_SET, CANARIES_GONE, CANARY_RIGHT, CANARY_WRONG,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """From `since` until `until`, `subject` was watched, or was not though it should have been.
 
     `subject` is the key of a post or account, or the vantage of a whole source. `what` is WATCHED
-    or GAP; `why` says in a sentence how we know.
+    or GAP, or one of ROUTES; `why` says in a sentence how we know.
     """
 
     subject: str
@@ -371,7 +384,32 @@ COVERAGE: Final = Table(
     daily=False,
 )
 
+PICTURES: Final = Table(
+    "pictures",
+    {
+        "post": TEXT,
+        "seen_at": INT,
+        "place": INT,
+        "address": TEXT,  # a pseudonym
+        "sha256": TEXT,
+        "size": INT,
+        "form": TEXT,
+        "method": TEXT,
+        "hash": TEXT,
+        "quality": MAYBE_INT,
+        "capture": TEXT,
+    },
+    lambda p: (
+        *(p.post, p.seen_at, p.place, p.address, p.sha256, p.size, p.form),
+        *(p.method, p.hash, p.quality, p.capture),
+    ),
+    Picture,
+    since="seen_at",
+    until="seen_at",
+)
+
 TABLES: Final[Mapping[str, Table[Any]]] = {
-    table.name: table for table in (OBSERVATIONS, VERSIONS, VERDICTS, POSTS, ACCOUNTS, COVERAGE)
+    table.name: table
+    for table in (OBSERVATIONS, VERSIONS, VERDICTS, POSTS, ACCOUNTS, COVERAGE, PICTURES)
 }
 """Every table of the journal, by name."""

@@ -25,9 +25,11 @@ from vanished.archive.journal import Journal
 from vanished.archive.mapping import (
     EXTEND_RUN,
     UPDATE_ACCOUNT,
+    UPDATE_PICTURES,
     UPDATE_POST,
     account_update,
     account_values,
+    picture_update,
     post_update,
     post_values,
 )
@@ -130,6 +132,10 @@ def _keep_looks(
     versions = [_sealed(wording, vault) for wording in entry.versions]
     _append(connection, "versions", seq, versions, next_row)
     _append(connection, "coverage", seq, entry.coverage, next_row)
+    _append(connection, "pictures", seq, entry.pictures, next_row)
+    if entry.picture_sets:
+        sets = [picture_update(key, each, vault) for key, each in entry.picture_sets.items()]
+        connection.execute(UPDATE_PICTURES, sets)
     if entry.session is not None:
         connection.execute(present.sessions.delete())
         began = {"began_at": entry.session, "last_at": entry.session}

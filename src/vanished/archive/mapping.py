@@ -6,19 +6,21 @@ somebody sealed in the vault, and back; and the statements that the writer runs 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from vanished.archive import present
-from vanished.archive.rows import AccountRow, PostRow, Track
+from vanished.archive.rows import NO_PICTURES, AccountRow, PictureSet, PostRow, Track
 from vanished.archive.vault import Vault
 from vanished.model import Account, Post, State
 
 WHO_POST: Final = "posts.who"
 WHO_ACCOUNT: Final = "accounts.who"
 HOST: Final = "posts.host"
+AWAITED: Final = "posts.awaited"
 CURSOR: Final = "accounts.cursor"
 """What the vault binds each sealed field to."""
 
@@ -35,6 +37,11 @@ UPDATE_ACCOUNT = (
     .values({name: sa.bindparam(f"b_{name}") for name in [*_TRACK, "cursor"]})
 )
 _RUNS = present.TAILS["observations"]
+UPDATE_PICTURES = (
+    present.posts.update()
+    .where(present.posts.c.key == sa.bindparam("b_key"))
+    .values(pictures=sa.bindparam("b_name"), awaited=sa.bindparam("b_awaited"))
+)
 EXTEND_RUN = (
     _RUNS.update()
     .where((_RUNS.c.row == sa.bindparam("b_row")) & (_RUNS.c.subject == sa.bindparam("b_subject")))
@@ -64,6 +71,7 @@ POST_COLUMNS: list[sa.ColumnElement[Any]] = [
     *(_P.id, _P.account_id, _P.host),
     *(_P.key, present.accounts.c.key, _P.platform, _P.who),
     *(_P.published_at, _P.first_seen_at, _P.version),
+    *(_P.pictures, _P.awaited),
     *(_P[name] for name in _TRACK),
 ]
 
@@ -79,7 +87,23 @@ def post_row(row: Sequence[Any], vault: Vault) -> PostRow:
     native_id, url, repeats = vault.open_list(row[6], WHO_POST)
     post = Post(row[3], row[4], row[5], native_id, url, row[7], row[8], repeats, row[9])
     host = vault.open_often(row[2], HOST)
-    return PostRow(row[0], post, row[1], _track(row[10:]), host)
+    return PostRow(row[0], post, row[1], _track(row[12:]), host, _pictures(row, vault))
+
+
+def _pictures(row: Sequence[Any], vault: Vault) -> PictureSet:
+    if not row[11]:
+        return PictureSet(row[10]) if row[10] else NO_PICTURES
+    awaited = json.loads(vault.open(row[11], AWAITED))
+    return PictureSet(row[10], tuple((int(place), str(url)) for place, url in awaited))
+
+
+def _awaited(pictures: PictureSet, vault: Vault) -> bytes:
+    return vault.seal(json.dumps(pictures.awaited), AWAITED) if pictures.awaited else b""
+
+
+def picture_update(key: str, pictures: PictureSet, vault: Vault) -> dict[str, Any]:
+    """Values for UPDATE_PICTURES."""
+    return {"b_key": key, "b_name": pictures.name, "b_awaited": _awaited(pictures, vault)}
 
 
 def account_row(row: sa.RowMapping, vault: Vault) -> AccountRow:
@@ -102,6 +126,8 @@ def post_values(row: PostRow, vault: Vault) -> dict[str, object]:
         "published_at": post.published_at,
         "first_seen_at": post.first_seen_at,
         "version": post.version,
+        "pictures": row.pictures.name,
+        "awaited": _awaited(row.pictures, vault),
         **_track_values(row.track),
     }
 

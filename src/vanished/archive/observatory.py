@@ -240,6 +240,16 @@ class Observatory(Reading):
                 found[name] = kind.of_rows([tuple(row) for row in rows])
         return found
 
+    def routes(self) -> list[Coverage]:
+        """What is known of the ways to the platforms, in order: see `columns.ROUTES`."""
+        with self.past() as con:
+            found = con.execute(
+                "select subject, since, until, what, why from coverage"
+                f" where what in ({', '.join('?' * len(columns.ROUTES))}) order by since, until",
+                list(columns.ROUTES),
+            ).fetchall()
+        return [Coverage(*row) for row in found]
+
     # -- writing ----------------------------------------------------------------------------
 
     def next_leaf(self) -> int:

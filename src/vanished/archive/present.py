@@ -110,6 +110,8 @@ posts = sa.Table(
     sa.Column("published_at", sa.BigInteger),
     sa.Column("first_seen_at", sa.BigInteger, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
+    sa.Column("pictures", sa.Text, nullable=False),  # pseudonym of its set of pictures
+    sa.Column("awaited", sa.LargeBinary, nullable=False),  # sealed: those still to fetch
     *_tracking(),
 )
 

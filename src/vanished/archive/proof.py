@@ -184,8 +184,9 @@ class Proof:
                 "record": payload.id,
                 "at": payload.at,
             }
-            for capture in captures
+            for each, capture in zip(evidence, captures, strict=True)
             for payload in capture.payloads
+            if not each.whole
         ]
         if payloads:
             connection.execute(present.payloads.insert().prefix_with("OR REPLACE"), payloads)
@@ -196,6 +197,8 @@ class Proof:
         self, evidence: Evidence, connection: sa.Connection, fresh: dict[bytes, Payload]
     ) -> Capture:
         def seen(url: str, digest: str) -> Payload | None:
+            if evidence.whole:
+                return None
             key = self._payload_key(url, digest)
             if key in fresh:
                 return fresh[key]
@@ -217,7 +220,7 @@ class Proof:
             capture = make(facts=evidence.facts, exchanges=evidence.exchanges)
         except InputError as error:  # bytes beyond all measure: what was read of them is kept
             capture = make(facts={**evidence.facts, "left_out": str(error)})
-        for payload in capture.payloads:
+        for payload in () if evidence.whole else capture.payloads:
             fresh[self._payload_key(payload.url, payload.sha256)] = payload
         return capture
 

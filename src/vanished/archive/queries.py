@@ -22,7 +22,7 @@ from vanished.archive.folder import JOURNAL
 from vanished.archive.mapping import HOST, POSTS, POSTS_BY_ID, account_row, post_row
 from vanished.archive.rows import AccountRow, PostRow
 from vanished.archive.vault import Vault
-from vanished.model import ENDED, Micros, Observation, Verdict
+from vanished.model import ENDED, Micros, Observation, State, Verdict
 
 MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 
@@ -112,6 +112,13 @@ class Reading(ABC):
         """An account's posts that its loss may concern: the live ones, and those with a case."""
         c = present.posts.c
         return self._posts((c.account_id == account) & (_LIVE | c.has_case))
+
+    def rows_in(self, states: Sequence[State], platforms: Sequence[str]) -> list[PostRow]:
+        """Posts of these platforms that are in one of these states."""
+        c = present.posts.c
+        return self._posts(
+            c.state.in_([state.value for state in states]) & c.platform.in_(platforms)
+        )
 
     def _posts(self, where: sa.ColumnElement[bool]) -> list[PostRow]:
         with self._engine.connect() as connection:

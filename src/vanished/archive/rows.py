@@ -11,11 +11,22 @@ from dataclasses import dataclass, field
 
 from vanished.archive.capture.manifest import Subject
 from vanished.archive.columns import Coverage, Judgement, Wording
-from vanished.model import Account, Micros, Observation, Post, State
+from vanished.model import Account, Micros, Observation, Picture, Post, State
 from vanished.net.address import host_of
 from vanished.net.exchange import Exchange
 
-__all__ = ["AccountRow", "Change", "Entry", "Evidence", "PostRow", "Row", "Track", "host_of"]
+__all__ = [
+    "NO_PICTURES",
+    "AccountRow",
+    "Change",
+    "Entry",
+    "Evidence",
+    "PictureSet",
+    "PostRow",
+    "Row",
+    "Track",
+    "host_of",
+]
 
 
 @dataclass(slots=True)
@@ -56,6 +67,20 @@ class AccountRow:
         return self.account.key
 
 
+@dataclass(frozen=True, slots=True)
+class PictureSet:
+    """Which pictures of a post were fetched last, and which of them are still to be.
+
+    `name` is the pseudonym of all their addresses together; `awaited` has places and addresses.
+    """
+
+    name: str = ""
+    awaited: tuple[tuple[int, str], ...] = ()
+
+
+NO_PICTURES = PictureSet()
+
+
 @dataclass(slots=True)
 class PostRow:
     id: int
@@ -63,6 +88,7 @@ class PostRow:
     account_id: int
     track: Track
     host: str = ""  # of the post's url: whose budget a question about it spends
+    pictures: PictureSet = NO_PICTURES  # as the last commit that touched it left it
 
     def __post_init__(self) -> None:
         self.host = self.host or host_of(self.post.url)
@@ -106,6 +132,7 @@ class Evidence:
     facts: Mapping[str, object]
     exchanges: tuple[Exchange, ...] = ()  # none: a peer's record, which is all in the facts
     beside: frozenset[str] = frozenset()
+    whole: bool = False  # hold all bytes, also those that a capture of another subject has
 
 
 @dataclass(slots=True)
@@ -119,4 +146,6 @@ class Entry:
     verdicts: dict[str, Judgement] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    picture_sets: dict[str, PictureSet] = field(default_factory=dict)  # by post
     session: Micros | None = None  # a watch begins to look: what came before is in `coverage`

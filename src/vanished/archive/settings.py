@@ -3,6 +3,9 @@
 In: the text of the file. Out: a frozen `Settings`, or a ConfigError with file, line and what to
 write instead. A key that nobody reads is an error, since a misspelt budget is a broken promise to
 the host. Secrets are not settings: the file may only name environment variables.
+
+The tables `[sources.NAME]` are only kept here: which keys one may have is known to the source of
+that name, which this room may not import. `sources.registry` has them checked by `source_table`.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from vanished.archive import settings_proof
+from vanished.archive import settings_asking, settings_proof
+from vanished.archive.settings_asking import Asking, CanarySettings, Proxies
 from vanished.archive.settings_proof import CaptureSettings, LogSettings
 from vanished.archive.stamps import StampSettings
 from vanished.archive.toml import Reader
@@ -50,10 +54,17 @@ max_bytes = 8388608          # of one answer, as sent and decoded
 max_redirects = 5
 allow_networks = []          # private networks that may be asked, such as "127.0.0.0/8"
 vantage = "here"             # a name for where you look from
+# [net.proxies]              # other ways out, which a source can name in its routes
+# tor = "socks5h://127.0.0.1:9050"     # with a password: tor_env = "NAME_OF_A_VARIABLE"
 
 [judge]
 stale_s = 60                 # how old a copy may be from which a platform still answers "alive"
 burst_s = 3600               # how long a burst of false "not found" may last
+fresh_s = 1800               # how long after a look a canary's right answer still vouches for it
+alone_s = 86400              # how long a loss waits for the word of every other route
+
+[canaries]
+every_s = 900                # how often each route is tried on posts whose fate is known
 
 [journal]
 flush_rows = 50000           # rows of the tail that are moved into Parquet at once
@@ -63,6 +74,7 @@ keep = true                  # keep the bytes of first sights, changes and notic
 seal_to = [{seal_to}]        # age recipients whose secret half is elsewhere; [] leaves all readable
 segment_bytes = 67108864     # a segment is closed at this size,
 segment_s = 900              # or at this age
+pictures = 20                # pictures of a post that are fetched at most; 0: none
 
 [log]
 checkpoint_every_s = 5       # how often the log is signed while something is added
@@ -83,6 +95,10 @@ upgrade_every_s = 3600       # how often pending stamps are asked after
 # token_env = "VANISHED_MATRIX_TOKEN"
 # join = false               # joining shows this observer to the room
 # proxy = "socks5h://127.0.0.1:9050"   # any source can have one; a password belongs in proxy_env
+# routes = ["direct", "tor"] # any source: a loss is believed when every one of them has seen it
+# canaries = {{ alive = ["!room:example.org/$one"], gone = ["!room:example.org/$two"] }}
+                             # any source: posts whose fate you know, to see false answers by
+# logins = 1                 # accounts of yours on the platform: TOKEN_ENV, TOKEN_ENV_2, ...
 """
 
 
@@ -123,6 +139,7 @@ class NetSettings:
     max_redirects: int = 5
     allow_networks: tuple[str, ...] = ()
     vantage: str = "here"
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +148,8 @@ class DoubtSettings:
 
     stale_s: float = 60.0
     burst_s: float = 3600.0
+    fresh_s: float = 1800.0
+    alone_s: float = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +159,7 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole file. `sources` maps a platform to its own table."""
+    """The whole file. `sources` maps a platform to its own table, as given: see `source_table`."""
 
     id: str
     watch: WatchSettings = WatchSettings()
@@ -151,16 +170,29 @@ class Settings:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     log: LogSettings = field(default_factory=LogSettings)
     stamps: StampSettings = field(default_factory=StampSettings)
+    canaries: CanarySettings = field(default_factory=CanarySettings)
+    asking: Mapping[str, Asking] = field(default_factory=dict)  # by platform, see `asked`
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    reader: Reader = field(
+        default_factory=lambda: Reader(Path(FILE), ""), repr=False, compare=False
+    )  # of the file that this is from: it knows the line of a wrong key
+
+    def asked(self, platform: str) -> Asking:
+        """How the source of `platform` is asked."""
+        return self.asking.get(platform, Asking())
 
 
-SOURCE_KEYS: Mapping[str, Mapping[str, type]] = {
-    "page": {"notices": list},
-    "feed": {"notices": list},
-    "matrix": {"server": str, "token_env": str, "join": bool},
-    "lab": {"url": str},
+COMMON_SOURCE_KEYS: Mapping[str, type] = settings_asking.SOURCE_KEYS
+"""What every source's table may have, beside the keys of its own."""
+
+_KINDS: Mapping[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
 }
-COMMON_SOURCE_KEYS: Mapping[str, type] = {"proxy": str, "proxy_env": str}
 
 
 def parse(text: str, path: Path) -> Settings:
@@ -173,24 +205,35 @@ def parse(text: str, path: Path) -> Settings:
         reason = re.sub(r"\s*\(at .*\)", "", str(error))
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}.") from None
     reader = Reader(path, text)
-    tables = ["watch", "hosts", "net", "judge", "journal", "capture", "log", "stamps", "sources"]
-    reader.keys("", given, ["observatory", *tables])
+    tables = ["watch", "hosts", "net", "judge", "canaries", "journal", "capture", "log", "stamps"]
+    reader.keys("", given, ["observatory", *tables, "sources"])
     head = reader.table(given, "observatory")
     reader.keys("observatory", head, ["id"])
     identity = head.get("id")
     if not isinstance(identity, str) or not re.fullmatch(r"[a-z0-9-]{8,64}", identity):
         raise reader.fail("observatory", "id", "id is missing or not 8 to 64 of a-z, 0-9 and '-'.")
+    net, judge = (
+        _net(reader, reader.table(given, "net")),
+        _judge(reader, reader.table(given, "judge")),
+    )
+    sources = _sources(reader, reader.table(given, "sources"))
     return Settings(
         id=identity,
         watch=_watch(reader, reader.table(given, "watch")),
         hosts=_hosts(reader, reader.table(given, "hosts")),
-        net=_net(reader, reader.table(given, "net")),
-        judge=_judge(reader, reader.table(given, "judge")),
+        net=net,
+        judge=judge,
         journal=_journal(reader, reader.table(given, "journal")),
         capture=settings_proof.capture(reader, reader.table(given, "capture")),
         log=settings_proof.log(reader, reader.table(given, "log")),
         stamps=settings_proof.stamps(reader, reader.table(given, "stamps")),
-        sources=_sources(reader, reader.table(given, "sources")),
+        sources=sources,
+        reader=reader,
+        canaries=settings_asking.canaries(reader, reader.table(given, "canaries"), judge.fresh_s),
+        asking={
+            platform: settings_asking.asking(reader, platform, table, net.proxies)
+            for platform, table in sources.items()
+        },
     )
 
 
@@ -237,7 +280,9 @@ def _hosts(reader: Reader, given: Mapping[str, Any]) -> HostSettings:
 def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
     base = NetSettings()
     reader.keys(
-        "net", given, ["timeout_s", "max_bytes", "max_redirects", "allow_networks", "vantage"]
+        "net",
+        given,
+        ["timeout_s", "max_bytes", "max_redirects", "allow_networks", "vantage", "proxies"],
     )
     networks = given.get("allow_networks", [])
     try:
@@ -256,17 +301,15 @@ def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
         max_redirects=base.max_redirects if redirects is None else int(redirects),
         allow_networks=allowed,
         vantage=vantage,
+        proxies=settings_asking.proxies(reader, reader.table(given, "proxies", "net")),
     )
 
 
 def _judge(reader: Reader, given: Mapping[str, Any]) -> DoubtSettings:
     base = DoubtSettings()
-    reader.keys("judge", given, ["stale_s", "burst_s"])
-    stale = reader.number("judge", given, "stale_s", 0)
-    burst = reader.number("judge", given, "burst_s", 0)
-    return DoubtSettings(
-        base.stale_s if stale is None else stale, base.burst_s if burst is None else burst
-    )
+    reader.keys("judge", given, list(DoubtSettings.__slots__))
+    found = {name: reader.number("judge", given, name, 0) for name in given}
+    return replace(base, **{name: value for name, value in found.items() if value is not None})
 
 
 def _journal(reader: Reader, given: Mapping[str, Any]) -> JournalSettings:
@@ -276,14 +319,34 @@ def _journal(reader: Reader, given: Mapping[str, Any]) -> JournalSettings:
 
 
 def _sources(reader: Reader, given: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
-    reader.keys("sources", given, list(SOURCE_KEYS))
-    for platform in given:
-        name = f"sources.{platform}"
-        table = reader.table(given, platform, "sources")
-        known = {**SOURCE_KEYS[platform], **COMMON_SOURCE_KEYS}
-        reader.keys(name, table, list(known))
-        for key, value in table.items():
-            if not isinstance(value, known[key]):
-                word = {str: "a text", bool: "true or false", list: "a list"}[known[key]]
-                raise reader.fail(name, key, f"{key} is {value!r}; it must be {word}.")
-    return dict(given)
+    tables = {platform: reader.table(given, platform, "sources") for platform in given}
+    for platform, table in tables.items():
+        _check_kinds(reader, f"sources.{platform}", table, COMMON_SOURCE_KEYS)
+    return tables
+
+
+def source_table(
+    settings: Settings, platform: str, keys: Mapping[str, type]
+) -> Mapping[str, object]:
+    """The table `[sources.PLATFORM]`, empty if there is none, checked.
+
+    `keys` are the source's own, with the type of each value: one of str, bool, int, float (whole
+    numbers are numbers), list and dict. Raises ConfigError with the line for any other key or type.
+    """
+    table, name = settings.sources.get(platform, {}), f"sources.{platform}"
+    known = {**keys, **COMMON_SOURCE_KEYS}
+    settings.reader.keys(name, table, list(known))
+    _check_kinds(settings.reader, name, table, known)
+    return table
+
+
+def _check_kinds(
+    reader: Reader, name: str, table: Mapping[str, object], known: Mapping[str, type]
+) -> None:
+    for key, kind in known.items():
+        if key not in table:
+            continue
+        value = table[key]
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise reader.fail(name, key, f"{key} is {value!r}; it must be {_KINDS[kind]}.")

@@ -19,6 +19,7 @@ class CaptureSettings:
     seal_to: tuple[str, ...] = ()
     segment_bytes: int = 64 * 1024 * 1024
     segment_s: float = 900.0
+    pictures: int = 20  # of a post, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class LogSettings:
 def capture(reader: Reader, given: Mapping[str, Any]) -> CaptureSettings:
     """[capture]"""
     base = CaptureSettings()
-    reader.keys("capture", given, ["keep", "seal_to", "segment_bytes", "segment_s"])
+    reader.keys("capture", given, ["keep", "seal_to", "segment_bytes", "segment_s", "pictures"])
     keep = given.get("keep", base.keep)
     if not isinstance(keep, bool):
         raise reader.fail("capture", "keep", f"keep is {keep!r}; it must be true or false.")
@@ -54,11 +55,13 @@ def capture(reader: Reader, given: Mapping[str, Any]) -> CaptureSettings:
                 " to keep everything readable here.",
             )
     size = reader.number("capture", given, "segment_bytes", 1024)
+    pictures = reader.number("capture", given, "pictures", 0)
     return CaptureSettings(
         keep,
         recipients,
         int(size) if size else base.segment_bytes,
         reader.number("capture", given, "segment_s", 1) or base.segment_s,
+        base.pictures if pictures is None else int(pictures),
     )
 
 

@@ -35,6 +35,8 @@ class Reader:
                 inside = name == table
             elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", raw):
                 return number
+        if "." in table:  # perhaps a table that is written inside a line
+            return self.line(*table.rsplit(".", 1))
         return 1
 
     def fail(self, table: str, key: str, sentence: str) -> ConfigError:

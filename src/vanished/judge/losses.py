@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vanished.judge.counting import confirmed, lasting, settled
 from vanished.judge.settings import JudgeSettings, span
 from vanished.judge.streaks import Point, Streak
-from vanished.model import Interval, Micros, State, Via
+from vanished.judge.trust import Trust, between_doubts
+from vanished.judge.vantages import Split, disagreement, unasked
+from vanished.model import Interval, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,80 +30,75 @@ class Loss:
     cluster: Sequence[Streak]
     before: Streak | None  # the alive streak before the cluster
     rules: tuple[str, ...]
-    split: tuple[str, ...] = ()  # a sentence if vantages disagree
+    split: Split | None = None  # if vantages disagree
 
 
-def weigh(past: Sequence[Streak], settings: JudgeSettings) -> Loss:
+def weigh(past: Sequence[Streak], settings: JudgeSettings, trust: Trust) -> Loss:
     """Weigh the last streak of `past`, which says gone, as if nothing came after it."""
     streak = past[-1]
     start = _cluster_start(past, settings)
     cluster = past[start:]
     before = past[start - 1] if start else None
-    split = disagreement(cluster, settings)
+    split = disagreement(cluster, settings, trust)
     if split:
-        return Loss(State.FLICKERING, streak, cluster, before, ("judge/vantages-disagree",), split)
+        return Loss(State.FLICKERING, streak, cluster, before, split.rules, split)
     how = confirmed(streak.points, settings)
     notes = _notes(streak)
-    long = _long(streak, settings)
+    long = lasting(streak, settings)
     alternated = _transitions(cluster, before) >= 2
     if alternated and not long:
         return Loss(State.FLICKERING, streak, cluster, before, ("judge/flickering", *notes))
     if how == "judge/confirmed-weak" and streak.listed and not long:
         how = ""
     if how:
+        lacks = _lacks(streak, settings, trust)
+        if lacks in AWAITED:
+            return Loss(State.SUSPECTED, streak, cluster, before, (lacks, *notes))
+        notes = (*notes, lacks) if lacks else notes
         rules = (how, *(["judge/confirmed-long"] if alternated else ()), *notes)
         return Loss(State.GONE, streak, cluster, before, rules)
     awaited = "judge/unconfirmed-strong" if streak.strong else "judge/unconfirmed-weak"
     return Loss(State.SUSPECTED, streak, cluster, before, (awaited, *notes))
 
 
+AWAITED = ("judge/awaiting-canary", "judge/awaiting-vantage")
+"""A loss that could be believed, but for a canary's right answer, or another vantage's word."""
+
+
+def _lacks(streak: Streak, settings: JudgeSettings, trust: Trust) -> str:
+    """What keeps the gone answers of `streak` from being a loss; "" if nothing does.
+
+    A vantage that has given no definite answer for `alone_s` is waited for no longer where there
+    is a notice: the rule `judge/one-vantage` then says so. A bare "not found" is waited out, since
+    a few false ones among nothing but failed looks make a streak as well. Failed looks prove
+    nothing, here either.
+    """
+    proven = [point for point in streak.points if point.proven]
+    if not _vouched_for(proven, settings, trust):
+        return "judge/awaiting-canary"
+    if not unasked(proven, trust):
+        return ""
+    waited = proven[-1].asked_at - proven[0].answered_at
+    alone = waited >= span(settings.alone_s) and any(point.strong for point in proven)
+    return "judge/one-vantage" if alone else "judge/awaiting-vantage"
+
+
+def _vouched_for(proven: Sequence[Point], settings: JudgeSettings, trust: Trust) -> bool:
+    """Whether the proven points are enough by themselves.
+
+    Bare "not found" must be enough between two lies of their vantage: one that lies now and then
+    is right about its canaries most of the time, too.
+    """
+    if not proven or not confirmed(proven, settings):
+        return False
+    if any(point.strong for point in proven):
+        return True
+    return any(confirmed(part, settings) for part in between_doubts(proven, trust))
+
+
 def _notes(streak: Streak) -> tuple[str, ...]:
     notes = (("judge/stale-alive", streak.stale), ("judge/still-listed", streak.listed))
     return tuple(rule for rule, fired in notes if fired)
-
-
-def confirmed(gone: Sequence[Point], settings: JudgeSettings) -> str:
-    """The rule by which these gone points are more than a suspicion, "" if none does.
-
-    The gap is from the end of the first answer to the start of the last request.
-    """
-    looks = sum(point.looks for point in gone)
-    gap = gone[-1].asked_at - gone[0].answered_at
-    strong = any(point.strong for point in gone)
-    if strong and looks >= settings.strong_looks and gap >= span(settings.confirm_strong_s):
-        return "judge/confirmed-strong"
-    rounds = _rounds(gone, span(settings.burst_s))
-    if rounds >= settings.weak_looks and gap >= span(settings.confirm_weak_s):
-        return "judge/confirmed-weak"
-    if any(point.strong and point.via is Via.IMPORT for point in gone):
-        return "judge/confirmed-by-peer"
-    return ""
-
-
-def settled(alive: Streak, settings: JudgeSettings) -> bool:
-    """So long alive, with so many looks, that no old copy or burst reaches across."""
-    return alive.looks >= settings.settle_looks and (
-        alive.last.asked_at - alive.first.asked_at >= span(settings.settle_s)
-    )
-
-
-def _rounds(gone: Sequence[Point], burst: Micros) -> int:
-    """How many of these looks are at least `burst` apart, so that no two share a burst.
-
-    Where only a run stands for several looks, they are taken to be spread evenly.
-    """
-    count, end = 1, gone[0].answered_at
-    for point in gone[1:]:
-        more = min(point.looks, (point.asked_at - end) // burst) if burst else point.looks
-        if more > 0:
-            count, end = count + more, point.answered_at
-    return count
-
-
-def _long(gone: Streak, settings: JudgeSettings) -> bool:
-    gap = gone.last.asked_at - gone.first.answered_at
-    looks = gone.looks if gone.strong else _rounds(gone.points, span(settings.burst_s))
-    return looks >= settings.flicker_looks and gap >= span(settings.flicker_confirm_s)
 
 
 def _cluster_start(past: Sequence[Streak], settings: JudgeSettings) -> int:
@@ -122,38 +120,6 @@ def _transitions(cluster: Sequence[Streak], before: Streak | None) -> int:
     return count - (before is None and first_counts)
 
 
-def disagreement(cluster: Sequence[Streak], settings: JudgeSettings) -> tuple[str, ...]:
-    """A sentence if the vantages' last words differ and overlap, else nothing.
-
-    A vantage that was last told gone keeps that word until it is asked again; a peer cannot be
-    asked again, so its word yields to a settled alive period at the end of `cluster`.
-    """
-    words: dict[str, list[Point]] = {}  # vantage -> its final gone points, empty if last alive
-    alive_at: dict[str, Micros] = {}
-    for streak in cluster:
-        for point in streak.points:
-            if point.alive:
-                words[point.vantage] = []
-                alive_at[point.vantage] = point.at
-            else:
-                words.setdefault(point.vantage, []).append(point)
-    if len(words) < 2:
-        return ()
-    past = cluster[-1].alive and settled(cluster[-1], settings)
-    gone = sorted(
-        (p for final in words.values() for p in final if not (past and p.via is Via.IMPORT)),
-        key=lambda point: point.at,
-    )
-    readable = [v for v, final in words.items() if not final]
-    if not gone or not confirmed(gone, settings):
-        return ()
-    later = sorted(v for v in readable if alive_at[v] >= gone[0].at)
-    if not later:
-        return ()
-    lost = sorted({point.vantage for point in gone})
-    return (f"gone from {', '.join(lost)} and alive from {', '.join(later)} at overlapping times",)
-
-
 def interval(loss: Loss, settings: JudgeSettings) -> Interval:
     """The outer interval of the loss, from before the cluster to a gone answer that must be true.
 
@@ -164,10 +130,12 @@ def interval(loss: Loss, settings: JudgeSettings) -> Interval:
     """
     lower = None
     if loss.before is not None:
-        lower = loss.before.last.asked_at - span(settings.stale_s)
+        proven = [point for point in loss.before.points if point.proven]
+        lower = proven[-1].asked_at - span(settings.stale_s) if proven else None
     gone = loss.streak.points
     beyond = gone[0].answered_at + span(settings.burst_s) if settings.burst_s else 0
-    sure = [point for point in gone if point.strong or point.asked_at >= beyond] or [gone[-1]]
+    proven_gone = [point for point in gone if point.proven] or gone
+    sure = [p for p in proven_gone if p.strong or p.asked_at >= beyond] or [proven_gone[-1]]
     upper = sure[0].answered_at
     for vantage in {point.vantage for alive in loss.cluster[1::2] for point in alive.points}:
         own = next((point for point in sure if point.vantage == vantage), sure[0])

@@ -25,6 +25,8 @@ class JudgeSettings:
     settle_looks: int = 3
     flicker_confirm_s: float = 12 * 3600.0  # gone for this long ends a flicker as well
     flicker_looks: int = 4  # the same, unless there was a notice among them
+    fresh_s: float = 1800.0  # how long after a look a canary's right answer still vouches for it
+    alone_s: float = 24 * 3600.0  # how long a loss waits for the word of every other vantage
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

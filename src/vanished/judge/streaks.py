@@ -30,6 +30,7 @@ class Point(NamedTuple):
     via: Via
     signal: Signal
     looks: int
+    proven: bool = True  # False: in doubt, or nobody vouches for it yet; see `trust`
 
     @property
     def strong(self) -> bool:

@@ -13,12 +13,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from vanished.judge.causes import UNKNOWN, Reading, explained, read
-from vanished.judge.losses import Loss, confirmed, disagreement, interval, settled, weigh
+from vanished.judge.counting import confirmed, settled
+from vanished.judge.losses import AWAITED, Loss, interval, weigh
 from vanished.judge.settings import DEFAULT, JudgeSettings, span
 from vanished.judge.streaks import Streak, points, streaks
+from vanished.judge.trust import BLIND, Trust, weighed
+from vanished.judge.vantages import DISAGREE, disagreement
 from vanished.model import Cause, Confidence, Micros, Observation, State, Verdict, Via, at
 
-METHOD = "judge/1"
+METHOD = "judge/2"
 
 STRONG_LOOKS_S = (5.0, 60.0)
 """Wait after the first, second, ... look that showed a notice; the last goes on for ever."""
@@ -26,7 +29,11 @@ STRONG_LOOKS_S = (5.0, 60.0)
 WEAK_LOOKS_S = (60.0, 540.0, 3000.0, 7200.0, 10800.0)
 """The same for bare "not found": 1 min, 10 min, 1, 3 and 6 h after the first, then every 3 h."""
 
+AWAITING_S = (5.0, 60.0, 600.0, 3600.0)
+"""The same for a loss that waits for a canary or for another vantage, which may not answer."""
+
 FLICKER_LOOK_S = 3600.0
+DISAGREE_LOOK_S = 6 * 3600.0  # a block of one network may last for years
 
 
 def judge(
@@ -38,6 +45,7 @@ def judge(
     now: Micros | None = None,
     about_account: bool = False,
     settings: JudgeSettings = DEFAULT,
+    trust: Trust = BLIND,
 ) -> Verdict:
     """The verdict on `subject` that its `observations` allow, in whatever order they come.
 
@@ -45,20 +53,22 @@ def judge(
     its own. `claimed_at` is when the platform says that the post was published; it moves nothing
     and is only compared. `now` judges as of that moment: later answers are left out.
     `about_account` says that the subject is an account, so that its notices speak of itself.
+    `trust` is what canaries, and reach, say of the vantages that the looks came from.
     Raises ValueError if an observation is about another subject.
     """
-    past = streaks(points(_only(subject, observations), now), span(settings.stale_s))
-    if not past:
+    looks = weighed(points(_only(subject, observations), now), trust)
+    past = streaks(looks, span(settings.stale_s))
+    if not any(point.proven or not point.alive for point in looks):
         rules = ("judge/no-definite-answer",)
         return Verdict(subject, State.UNKNOWN, rules=rules, method=METHOD)
     if not past[-1].alive:
-        loss = weigh(past, settings)
+        loss = weigh(past, settings, trust)
         if loss.state is State.FLICKERING:
             return _flickering(subject, loss)
-        return explained(_lost(subject, loss, claimed_at, about_account, settings), account)
+        return explained(_lost(subject, loss, claimed_at, about_account, settings, trust), account)
     if len(past) == 1:
         return _alive(subject, past, settings)
-    return _alive_again(subject, past, claimed_at, about_account, settings)
+    return _alive_again(subject, past, claimed_at, about_account, settings, trust)
 
 
 def next_look_s(
@@ -72,10 +82,14 @@ def next_look_s(
     A look that fails decides nothing: the wait that led to it stands.
     """
     if verdict.state is State.FLICKERING:
-        return FLICKER_LOOK_S
+        return DISAGREE_LOOK_S if DISAGREE in verdict.rules else FLICKER_LOOK_S
     if verdict.state is not State.SUSPECTED:
         return None
-    steps = STRONG_LOOKS_S if "judge/unconfirmed-strong" in verdict.rules else WEAK_LOOKS_S
+    steps: Sequence[float] = (
+        STRONG_LOOKS_S if "judge/unconfirmed-strong" in verdict.rules else WEAK_LOOKS_S
+    )
+    if any(rule in verdict.rules for rule in AWAITED):
+        steps = AWAITING_S
     if elapsed_s is not None:
         dates = itertools.accumulate(steps)
         return next((date - elapsed_s for date in dates if date > elapsed_s), steps[-1])
@@ -96,13 +110,18 @@ def _lost(
     claimed_at: Micros | None,
     about_account: bool,
     settings: JudgeSettings,
+    trust: Trust,
 ) -> Verdict:
     """The verdict SUSPECTED, GONE or MOVED on the last streak of a loss."""
     reading = read(loss.streak.points, about_account=about_account)
     when = interval(loss, settings)
+    blocked = _behind_a_block(loss.streak, trust)
+    if blocked:
+        reading = replace(reading, causes=UNKNOWN | {Cause.NETWORK})
     moved = loss.state is State.GONE and reading.causes == {Cause.MOVED}
     noted = (
         ("judge/moved", moved),
+        ("judge/network-blocked", blocked),
         ("judge/interval-widened", len(loss.cluster) > 1),
         ("judge/never-seen-alive", when.last_alive_at is None),
         ("judge/claimed-after-loss", claimed_at is not None and claimed_at > when.first_gone_at),
@@ -121,6 +140,16 @@ def _lost(
     )
 
 
+def _behind_a_block(streak: Streak, trust: Trust) -> bool:
+    """Whether bare "not found" came only from networks that reach found to block the platform.
+
+    A notice in its place is the platform's own page, which no block makes up.
+    """
+    return not streak.strong and all(
+        trust.blocked(point.vantage, point.answered_at) for point in streak.points
+    )
+
+
 def _confidence(loss: Loss, reading: Reading) -> Confidence:
     """How far the named cause can be relied on."""
     if (
@@ -132,7 +161,7 @@ def _confidence(loss: Loss, reading: Reading) -> Confidence:
         return Confidence.LOW
     ours = sum(point.looks for point in loss.streak.points if point.via is not Via.IMPORT)
     one = len(reading.causes) == 1
-    if one and ours >= 2 and "judge/confirmed-long" not in loss.rules:
+    if one and ours >= 2 and not {"judge/confirmed-long", "judge/one-vantage"} & {*loss.rules}:
         return Confidence.HIGH
     return Confidence.MEDIUM
 
@@ -145,9 +174,9 @@ def _flickering(subject: str, loss: Loss, tail: Sequence[Streak] = ()) -> Verdic
     return Verdict(
         subject,
         State.FLICKERING,
-        UNKNOWN | {Cause.NETWORK} if loss.split else UNKNOWN,
+        loss.split.causes if loss.split else UNKNOWN,
         rules=(*reading.notices, *loss.rules),
-        conflicts=loss.split or (alternating,),
+        conflicts=(loss.split.sentence if loss.split else alternating,),
         words=reading.words,
         looks=sum(streak.looks for streak in (*loss.cluster, *tail)),
         method=METHOD,
@@ -160,22 +189,25 @@ def _alive_again(
     claimed_at: Micros | None,
     about_account: bool,
     settings: JudgeSettings,
+    trust: Trust,
 ) -> Verdict:
     """Alive at the end, gone before: flickering, returned, or a false alarm."""
     tail = past[-1]
-    loss = weigh(past[:-1], settings)
-    split = disagreement([*loss.cluster, tail], settings)
+    loss = weigh(past[:-1], settings, trust)
+    split = disagreement([*loss.cluster, tail], settings, trust)
     if split:
-        rules = ("judge/vantages-disagree",)
-        return _flickering(subject, replace(loss, rules=rules, split=split), (tail,))
+        return _flickering(subject, replace(loss, rules=split.rules, split=split), (tail,))
     if loss.state is State.FLICKERING and not loss.split and not settled(tail, settings):
         return _flickering(subject, loss, (tail,))
     for end in range(len(past) - 1, 0, -2):
         if not confirmed(past[end - 1].points, settings):
             continue
-        loss = weigh(past[:end], settings)
+        loss = weigh(past[:end], settings, trust)
         if loss.state is State.GONE:
-            verdict = _lost(subject, loss, claimed_at, about_account, settings)
+            verdict = _lost(subject, loss, claimed_at, about_account, settings, trust)
+            after = [streak for streak in past[end:] if streak.alive]
+            if not any(point.proven for streak in after for point in streak.points):
+                return verdict  # what says that it is back is itself in doubt
             since = sum(streak.looks for streak in past[end:] if streak.alive)
             return replace(
                 verdict,

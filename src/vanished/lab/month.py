@@ -18,6 +18,7 @@ from vanished.lab.source import PLATFORM, LabSource
 from vanished.lab.truth import Score, score, truth_of
 from vanished.lab.world import MOST_LAG, World
 from vanished.model import DAY, HOUR, MINUTE, SECOND, Micros
+from vanished.net.door import Door
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.live import build_watch, open_door
 from vanished.watch.loop import Watch
@@ -73,11 +74,13 @@ async def watch_world(
     *,
     tell: Callable[[Event], None] = lambda event: None,
     started: Callable[[Watch], None] = lambda watch: None,
+    door: Door | None = None,
 ) -> Progress:
-    """Watch with the product's loop until the clock reaches `until`."""
+    """Watch with the product's loop until the clock reaches `until`; `door`: in place of ours."""
     source = LabSource(observatory.naming, observatory.settings.sources[PLATFORM])
-    async with open_door(observatory.settings, clock) as door:
-        watch = build_watch(observatory, {PLATFORM: source}, door, clock, tell)
+    async with door or open_door(observatory.settings, clock) as door:
+        # All pictures of the world are one picture, and a month of them would be most requests.
+        watch = build_watch(observatory, {PLATFORM: source}, door, clock, tell, pictures=False)
         started(watch)
         return await watch.run(until)
 

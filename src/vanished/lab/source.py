@@ -46,6 +46,7 @@ LISTED = 10  # posts asked for at once; each is a fact to keep at every reading
 MOST_PAGES = 10  # of one reading
 
 _ADDRESS = re.compile(r"(?:https?://[^/]+/a/)?(u[0-9a-z]+)")
+_POST = re.compile(r"(?:https?://[^/]+/p/)?(p[0-9a-z]+)")
 _COUNTERS = ("views", "likes", "reposts", "comments")
 
 
@@ -83,6 +84,15 @@ class LabSource:
         ident = found[1]
         key = self._name(PLATFORM, ident)
         return Account(key, PLATFORM, ident, name=ident, url=f"{self._base}/a/{ident}")
+
+    def post(self, address: str) -> Post:
+        """The post of a native id or of its page's address, as a canary is named."""
+        found = _POST.fullmatch(address.strip())
+        if found is None:
+            raise UsageError(f"'{address[:80]}' is no post of the lab; give an id like 'p0123abc'.")
+        ident = found[1]
+        key = self._name(PLATFORM, ident)
+        return Post(key, "", PLATFORM, ident, f"{self._base}/p/{ident}")
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """Read the list from the newest post down to the newest one that the last reading saw."""

@@ -30,9 +30,9 @@ from vanished.errors import ConfigError
 from vanished.model import Fault, Micros
 from vanished.net.address import Denied, checked_url, guarded_socket, host_of, networks
 from vanished.net.decode import Decoder, Undecodable
-from vanished.net.exchange import Exchange, Leg
+from vanished.net.exchange import Exchange
 from vanished.net.faults import NETWORK_ERRORS, fault_of
-from vanished.net.legs import arrived, certificates, leg
+from vanished.net.legs import SECRETS, Legs, arrived, certificates
 from vanished.net.politeness import Politeness, retry_after_s
 from vanished.net.proxy import ProxiedConnector, ProxyAddress
 
@@ -40,7 +40,6 @@ USER_AGENT = f"vanished/{__version__} (+observatory)"
 MAX_HEADER = 32 * 1024
 """Bytes of one header: some sites send policies beyond the 8 KiB that aiohttp reads by itself."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding"})
 
 
@@ -115,9 +114,16 @@ class Door:
                 )
             address = self._proxies[proxy] = ProxyAddress.parse(proxy)
         label = proxy if proxy in self.settings.proxies else str(address)
-        # The same page asked from elsewhere is another fact: its vantage says so.
-        vantage = f"{self.settings.vantage} via {label}"
+        vantage = self.vantage(label)
         return Fetcher(self, self._session(address), prepaid, vantage, proxied=True)
+
+    def vantage(self, proxy: str | None) -> str:
+        """The vantage of what is asked through `proxy`; None: directly.
+
+        The same page asked from elsewhere is another fact: its vantage says so.
+        """
+        here = self.settings.vantage
+        return here if proxy is None else f"{here} via {proxy}"
 
     def _session(self, proxy: ProxyAddress | None) -> aiohttp.ClientSession:
         """The session of one way out: made once, since its pool is what makes it fast."""
@@ -191,11 +197,14 @@ class _Course:
     address: str = ""
     fault: Fault | None = None
     words: str = ""
-    legs: list[Leg] = field(default_factory=list)
+    legs: Legs = field(default_factory=Legs)
 
 
 class Fetcher:
-    """Implements `Fetch` for one look, and keeps the exchanges of that look in order."""
+    """Implements `Fetch` for one look, and keeps the exchanges of that look in order.
+
+    `exchanges` are what the look rests on; one that is private is not among them.
+    """
 
     __slots__ = ("_door", "_prepaid", "_proxied", "_session", "_vantage", "exchanges")
 
@@ -222,6 +231,7 @@ class Fetcher:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
         """Ask `url` and follow its redirects; see `Exchange` for what comes back.
 
@@ -254,9 +264,10 @@ class Fetcher:
             words=course.words,
             address=course.address,
             vantage=self._vantage,
-            legs=tuple(course.legs),
+            legs=() if private else course.legs,
         )
-        self.exchanges.append(exchange)
+        if not private:
+            self.exchanges.append(exchange)
         return exchange
 
     async def _follow(
@@ -283,14 +294,14 @@ class Fetcher:
             finally:
                 response.close()  # gives a connection back that was read to its end
                 times = (asked_at, self._door.clock.now())
-                course.legs.append(
-                    leg(response, course.wire, body, times, complete, response.peer, response.chain)
+                course.legs.add(
+                    response, course.wire, body, times, complete, response.peer, response.chain
                 )
             if len(course.hops) >= self._door.settings.max_redirects:
                 raise _Failed(
                     Fault.REDIRECTS,
                     f"redirected more than {self._door.settings.max_redirects} times; the last"
-                    f" answer points to {_printable(target)[:80]}",
+                    f" answer points to {_without_query(target)}",
                 )
             course.hops.append(course.url)
             url, method, headers, body = _next_hop(
@@ -430,7 +441,7 @@ def _next_hop(
     onward = checked_url(joined.with_fragment(None))
     dropped: frozenset[str] = frozenset()
     if onward.origin() != url.origin():
-        dropped |= _SECRET_HEADERS
+        dropped |= SECRETS
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", None
         dropped |= _BODY_HEADERS
@@ -446,6 +457,11 @@ def _plain_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
         key, text = name.lower(), value if value.isascii() else _printable(value)
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+def _without_query(target: str) -> str:
+    """What may stand in a sentence: a query may hold a ticket to log in with."""
+    return _printable(target).partition("?")[0][:80]
 
 
 def _printable(text: str) -> str:

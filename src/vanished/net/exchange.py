@@ -6,7 +6,7 @@ A test double of `Fetch` is ten lines: a class with `request` that returns prepa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,7 +24,8 @@ class Leg:
     """One request on the wire and what came back: an exchange is one, and one more a redirect.
 
     For evidence, so everything is as it was sent, but for secrets: a header that could log
-    somebody in has the value "[withheld]". `body` is the answer's, before content decoding.
+    somebody in, or gives a cookie, has the value "[withheld]". `body` is the answer's, before
+    content decoding.
     """
 
     method: str
@@ -65,7 +66,7 @@ class Exchange:
     words: str = ""  # about the fault, in a sentence
     address: str = ""  # the IP address that answered
     vantage: str = "here"
-    legs: tuple[Leg, ...] = ()  # what went over the wire and was answered, in order
+    legs: Sequence[Leg] = ()  # what went over the wire and was answered, in order
 
     def text(self) -> str:
         """The body as text: charset of the header, else UTF-8; undecodable bytes are replaced."""
@@ -88,6 +89,11 @@ class Fetch(Protocol):
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        private: bool = False,
     ) -> Exchange:
-        """Ask `url`; http and https only, addresses checked at connect time on every hop."""
+        """Ask `url`; http and https only, addresses checked at connect time on every hop.
+
+        `private`: the answer is for us alone, such as a pass, and no evidence of anything. It is
+        not kept: the exchange has no legs, and stands in no list of what was asked for a look.
+        """
         ...

@@ -1,7 +1,8 @@
 """What went over the wire, kept as evidence: one `Leg` a request, secrets withheld.
 
 In: an answered request of aiohttp. Out: a `Leg`. Nothing is asked or waited for here: of a
-redirect's own body, which nobody reads, it takes what has arrived.
+redirect's own body, which nobody reads, it takes what has arrived. Most looks find nothing new and
+are never evidence, so `Legs` makes them only when somebody reads them.
 """
 
 from __future__ import annotations
@@ -9,20 +10,64 @@ from __future__ import annotations
 import asyncio
 import ssl
 import weakref
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, overload
 
 import aiohttp
 
 from vanished.model import Micros
-from vanished.net.exchange import Leg
+from vanished.net.exchange import Fields, Leg
 
 WITHHELD: Final = "[withheld]"
 SECRETS: Final = frozenset(
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"}
 )
 """Headers of a request that could log somebody in, in lower case."""
+GIVEN: Final = frozenset({"set-cookie", "set-cookie2"})
+"""Headers of an answer that hold what could log in whoever reads them, in lower case."""
 
 _chains: weakref.WeakKeyDictionary[object, tuple[bytes, ...]] = weakref.WeakKeyDictionary()
+
+
+class Legs(Sequence[Leg]):
+    """The legs of one exchange, made when they are first read."""
+
+    __slots__ = ("_made", "_waiting")
+
+    def __init__(self) -> None:
+        self._made: list[Leg] = []
+        self._waiting: list[Callable[[], Leg]] = []
+
+    def add(
+        self,
+        response: aiohttp.ClientResponse,
+        wire: bytes,
+        sent_body: bytes | None,
+        times: tuple[Micros, Micros],
+        complete: bool,
+        address: str,
+        chain: tuple[bytes, ...],
+    ) -> None:
+        """Note a leg; see `leg`."""
+        self._waiting.append(
+            partial(leg, response, wire, sent_body, times, complete, address, chain)
+        )
+
+    def _all(self) -> list[Leg]:
+        self._made += [make() for make in self._waiting]
+        self._waiting.clear()
+        return self._made
+
+    @overload
+    def __getitem__(self, index: int) -> Leg: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Leg]: ...
+    def __getitem__(self, index: int | slice) -> Leg | list[Leg]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return len(self._made) + len(self._waiting)
 
 
 def leg(
@@ -40,21 +85,25 @@ def leg(
     return Leg(
         asked.method,
         str(asked.url),
-        tuple(
-            (name, WITHHELD if name.lower() in SECRETS else value)
-            for name, value in asked.headers.items()
-        ),
+        _without(SECRETS, tuple(asked.headers.items())),
         sent_body or b"",
         *times,
         response.status,
         response.reason or "",
-        tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers),
+        _without(
+            GIVEN,
+            tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers),
+        ),
         wire,
         "1.1" if version is None else f"{version.major}.{version.minor}",
         complete,
         address,
         chain,
     )
+
+
+def _without(secrets: frozenset[str], fields: Fields) -> Fields:
+    return tuple((name, WITHHELD if name.lower() in secrets else value) for name, value in fields)
 
 
 def arrived(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:

@@ -1,7 +1,7 @@
 """Ask a platform and read its answer into facts. One file a platform.
 
 A source reads; it draws no conclusion beyond what a notice rule states, opens no socket and keeps
-no state. A new platform is one file here and one TOML in `notices/`.
+no state. A new platform is one file here and one TOML in `notices/`; `registry` finds it.
 """
 
 from __future__ import annotations
@@ -41,3 +41,6 @@ class Source(Protocol):
 
 Settings = Mapping[str, object]
 """The `[sources.NAME]` table of observatory.toml, already checked."""
+
+Making = Callable[[Naming, Settings], Source]
+"""How a source is made: what the class of every source can be called with."""

@@ -51,6 +51,9 @@ from vanished.sources.page import (
     web_address,
 )
 
+KEYS: Mapping[str, type] = {"notices": list}
+"""`notices`: as of `page`."""
+
 LARGE = 200_000
 """Bytes of a feed that is read beside the loop: feedparser takes about 2 s a megabyte."""
 
@@ -90,6 +93,11 @@ class FeedSource:
         url = web_address(address, "feed")
         native_id = f"feed:{url}"
         return Account(self._name(self.platform, native_id), self.platform, native_id, url, url)
+
+    def post(self, address: str) -> Post:
+        """The page of an item at `address`; UsageError if it is no web address."""
+        url = web_address(address, "item's page")
+        return Post(self._name(self.platform, url), "", self.platform, url, url)
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """What the feed lists now. Its loss is the account's; its silence is nobody's."""

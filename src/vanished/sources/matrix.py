@@ -24,9 +24,8 @@ What an observer in the room can see, measured on Synapse 1.163.2:
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -46,9 +45,15 @@ from vanished.model import (
     failed,
 )
 from vanished.net.exchange import Exchange, Fetch
+from vanished.net.login import Login, variable_of
 from vanished.sources import Naming, Settings
 from vanished.sources import matrix_api as api
 from vanished.sources.matrix_api import Asker, Event, Page
+
+KEYS: Mapping[str, type] = {"server": str, "token_env": str, "join": bool}
+"""`server`: the homeserver to ask. `token_env`: the environment variable that holds the access
+token. `join = true`: enter rooms, which shows the observer to everybody there.
+"""
 
 MOST_PAGES = 10  # of one reading; what is left over comes with the next
 BACK_PAGES = 3  # read again when many older events changed
@@ -74,12 +79,10 @@ class MatrixSource:
         """Raises ConfigError for a `server` or `token_env` that cannot be one."""
         self._name = name
         self._server = _server(str(settings.get("server", "")))
-        self._variable = str(settings.get("token_env", "VANISHED_MATRIX_TOKEN"))
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self._variable):
-            raise ConfigError(
-                "[sources.matrix] token_env has to be the name of an environment variable, such"
-                " as VANISHED_MATRIX_TOKEN; the token itself belongs in that variable."
-            )
+        given = settings.get("token_env", "VANISHED_MATRIX_TOKEN")
+        variable = variable_of(self.platform, given, "token_env", "VANISHED_MATRIX_TOKEN")
+        most = settings.get("logins", 1)
+        self.login = Login(variable, most if isinstance(most, int) else 1)
         self._join = settings.get("join", False) is True
 
     def account(self, address: str) -> Account:
@@ -153,8 +156,23 @@ class MatrixSource:
 
     def _asker(self, url: str, fetch: Fetch) -> Asker:
         base = url.partition("/_matrix/")[0]
-        token = os.environ.get(self._variable, "").strip() if base == self._server else ""
-        return Asker(fetch, base, token, self._variable)
+        if base != self._server:
+            return Asker(fetch, base, "", self.login.variable)
+        return Asker(fetch, base, self.login.secret, self.login.variable, self.login)
+
+    def post(self, address: str) -> Post:
+        """The post of a room and an event, written ROOM/EVENT; UsageError if it cannot be one."""
+        room, slash, ident = address.strip().partition("/$")
+        if not slash or not _ROOM.fullmatch(room) or not api.ident_of(slash[1:] + ident):
+            raise UsageError(
+                f"'{address[:80]}' is no Matrix event; write the room's id, a slash and the event's"
+                " id, such as '!abc123:example.org/$event'."
+            )
+        if not self._server:
+            raise UsageError("[sources.matrix] names no homeserver to ask; write server = ....")
+        native = f"{room}/${ident}"
+        url = self._server + api.event_path(room, f"${ident}")
+        return Post(self._name(self.platform, native), "", self.platform, native, url)
 
     def _sighting(self, account: Account, room: str, event: Event, page: Page) -> Sighting:
         native = f"{room}/{event['event_id']}"

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from vanished.model import ALIVE, Fault, Observation, Signal, Version, Via, failed, version_hash
 from vanished.net.exchange import Exchange, Fetch
+from vanished.net.login import Login
 from vanished.sources.notice import load_pack
 
 PAGE = 100  # events of one request; Synapse gives at most 1000
@@ -28,6 +29,10 @@ _NOTHING = json.dumps(
 _EVENT = re.compile(r"\$[!-~]{1,254}")
 _NAMES = re.compile(r"[@#!][^\s:,]+:[^\s,]+|![A-Za-z0-9_-]{43}")
 _YEAR_9999_MS = 253_370_764_800_000
+_LOGIN_LOST = frozenset(
+    {"M_MISSING_TOKEN", "M_UNKNOWN_TOKEN", "M_USER_DEACTIVATED", "M_USER_LOCKED"}
+)
+"""The observer's own access is gone, whatever is asked."""
 
 Event = Mapping[str, Any]
 
@@ -43,6 +48,7 @@ class Asker:
     base: str
     token: str = field(repr=False)
     variable: str
+    login: Login | None = field(default=None, repr=False)
     exchanges: list[Exchange] = field(default_factory=list)
 
     async def get(self, path: str, **query: str | int) -> Exchange:
@@ -59,6 +65,10 @@ class Asker:
             headers["Content-Type"] = "application/json"
         exchange = await self.fetch.request(method, self.base + path, headers=headers, body=body)
         self.exchanges.append(exchange)
+        if self.login is not None and exchange.status in (401, 403):
+            code = text_of(json_of(exchange).get("errcode"))
+            if code in _LOGIN_LOST:
+                self.login.refused(self.token, exchange.answered_at, code)
         return exchange
 
     def failed(self, exchange: Exchange) -> Signal:

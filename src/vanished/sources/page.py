@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -20,7 +20,9 @@ from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ABSENT,
     ALIVE,
+    NO_COUNTS,
     Account,
+    Counts,
     Discovery,
     Fault,
     Look,
@@ -39,6 +41,9 @@ from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
 from vanished.sources.html import Page, is_cut, is_too_deep
 from vanished.sources.notice import Pack, load_pack, pack_names
+
+KEYS: Mapping[str, type] = {"notices": list}
+"""`notices`: the packs to read pages by, in place of every pack that speaks of pages."""
 
 REMEMBERED = 8192
 """Answers whose reading is remembered, about 300 bytes each."""
@@ -70,17 +75,25 @@ def web_address(text: str, what: str) -> str:
 
 
 def observation(
-    subject: str, exchange: Exchange, signal: Signal, via: Via = Via.DIRECT, version: str = ""
+    subject: str,
+    exchange: Exchange,
+    signal: Signal,
+    via: Via = Via.DIRECT,
+    version: str = "",
+    counts: Counts = NO_COUNTS,
+    *,
+    first: Exchange | None = None,
 ) -> Observation:
-    """One look, with the times and the vantage of its exchange."""
+    """One look, with the times and the vantage of its exchange; it began with `first` if given."""
     return Observation(
         subject,
-        exchange.asked_at,
+        (first or exchange).asked_at,
         exchange.answered_at,
         signal,
         via,
         exchange.vantage,
         version,
+        counts,
     )
 
 
@@ -217,6 +230,11 @@ class PageSource:
         # Not the post's native id: two subjects of one key would be taken for one.
         native_id = f"page:{url}"
         return Account(self._name(self.platform, native_id), self.platform, native_id, url, url)
+
+    def post(self, address: str) -> Post:
+        """The page at `address` as a post of nobody's; UsageError if it is no web address."""
+        url = web_address(address, "page")
+        return Post(self._name(self.platform, url), "", self.platform, url, url)
 
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """The page itself as the one post, with a look at it.

@@ -1,44 +1,99 @@
-"""Which source answers to which name. A new platform adds one line here."""
+"""Which source answers to which name: the file of that name in this folder.
+
+In: a platform's name and the settings. Out: its source, with its table of observatory.toml checked.
+A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` with their types, and
+one class whose `platform` is NAME, made with the naming and that table. A file without `KEYS` is a
+part of another one. Only the file that is asked for is loaded: `vanished --help` loads no parser.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import cast
 
-from vanished.archive.settings import Settings
+from vanished import sources as room
+from vanished.archive.settings import COMMON_SOURCE_KEYS, Settings, source_table
 from vanished.errors import UnknownPlatformError
-from vanished.sources import Naming, Source
+from vanished.sources import Making, Naming, Source
 
 
 def source(platform: str, naming: Naming, settings: Settings) -> Source:
-    """The source of `platform` with its table of observatory.toml.
+    """The source of `platform`.
 
-    The imports are here so that `vanished --help` does not load a parser for every platform.
+    Raises UnknownPlatformError if there is none, ConfigError for a table that it cannot work with.
     """
-    own = settings.sources.get(platform, {})
-    match platform:
-        case "page":
-            from vanished.sources.page import PageSource
-
-            return PageSource(naming, own)
-        case "feed":
-            from vanished.sources.feed import FeedSource
-
-            return FeedSource(naming, own)
-        case "matrix":
-            from vanished.sources.matrix import MatrixSource
-
-            return MatrixSource(naming, own)
-    raise UnknownPlatformError(
-        f"No source is called '{platform}'; there are: {', '.join(PLATFORMS)}."
-    )
+    module = _file(platform)
+    if module is None:
+        raise UnknownPlatformError(
+            f"No source is called '{platform}'; there are: {', '.join(platforms())}."
+        )
+    table = source_table(settings, platform, module.KEYS)
+    return _class(module, platform)(naming, table)
 
 
-PLATFORMS = ("feed", "matrix", "page")
+def sources(wanted: Collection[str], naming: Naming, settings: Settings) -> Mapping[str, Source]:
+    """The sources of those of the `wanted` platforms that have one, by platform.
 
-
-def sources(platforms: set[str], naming: Naming, settings: Settings) -> Mapping[str, Source]:
-    """The sources that an observatory with accounts on `platforms` needs."""
+    Raises ConfigError for a wrong table, though none of `wanted` is to use it.
+    """
+    check(settings, beside=wanted)
     return {
         platform: source(platform, naming, settings)
-        for platform in sorted(platforms & set(PLATFORMS))
+        for platform in sorted(wanted)
+        if _file(platform) is not None
     }
+
+
+def check(settings: Settings, beside: Collection[str] = ()) -> None:
+    """Raise ConfigError for the first table `[sources.NAME]` with a wrong name, key or type.
+
+    `beside` are names of tables that are no source's of this room.
+    """
+    for platform in settings.sources:
+        module = _file(platform)
+        if module is not None:
+            source_table(settings, platform, module.KEYS)
+        elif platform not in beside:
+            settings.reader.keys("sources", settings.sources, [*platforms(), *beside])
+
+
+def platforms() -> tuple[str, ...]:
+    """Every platform that has a source, in order. Loads them all, so it is for lists and errors."""
+    return tuple(name for name in sorted(_names()) if _file(name) is not None)
+
+
+def about(platform: str) -> str:
+    """The first sentence of what the file of `platform` says of itself."""
+    module = _file(platform)
+    written = "" if module is None else module.__doc__ or ""
+    return " ".join(written.partition("\n\n")[0].split())
+
+
+def keys(platform: str) -> Sequence[str]:
+    """The keys that the table of `platform` may have; none if it has no source."""
+    module = _file(platform)
+    return () if module is None else (*module.KEYS, *COMMON_SOURCE_KEYS)
+
+
+def _names() -> set[str]:
+    return {found.name for found in pkgutil.iter_modules(room.__path__) if not found.ispkg}
+
+
+def _file(platform: str) -> ModuleType | None:
+    """The file of the source of `platform`; None if there is none."""
+    if platform not in _names():
+        return None
+    module = import_module(f"{room.__name__}.{platform}")
+    return module if hasattr(module, "KEYS") else None
+
+
+def _class(module: ModuleType, platform: str) -> Making:
+    for found in vars(module).values():
+        if isinstance(found, type) and getattr(found, "platform", None) == platform:
+            return cast("Making", found)
+    raise UnknownPlatformError(
+        f"sources/{platform}.py has no class of a source; write platform = '{platform}' into it."
+    )

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
-from vanished.judge import DEFAULT, JudgeSettings, judge, next_look_s
+from vanished.judge import BLIND, DEFAULT, JudgeSettings, Trust, judge, next_look_s
 from vanished.model import (
     ALIVE,
     DAY,
     ENDED,
+    HOUR,
     NO_COUNTS,
     SECOND,
     Kind,
@@ -28,6 +29,7 @@ from vanished.model import (
 from vanished.watch.schedule import Schedule
 
 RETURN_CHECK: Micros = DAY  # a lost post is asked once a day whether it is back
+DOUBT_CHECK: Micros = HOUR  # what has a case, and was asked in doubt, is asked again this soon
 BACKOFF_S = (30.0, 3600.0)  # first and longest wait after failed looks
 
 
@@ -56,20 +58,27 @@ def digest(observation: Observation) -> int:
 
 
 def absorb(
-    row: Row, observation: Observation, case: Sequence[Observation], new_run: Callable[[], int]
+    row: Row,
+    observation: Observation,
+    case: Sequence[Observation],
+    new_run: Callable[[], int],
+    *,
+    doubted: bool = False,
 ) -> Change:
     """Enter one look at `row`'s subject; `case` is what the present holds of its definite facts.
 
     `new_run` gives a free row of the tail, for a look that says something else than the last one.
+    `doubted`: canaries say that such a look proves nothing now. It is kept as any other, but no
+    run joins it with looks that prove something.
     """
     track = row.track
-    said = digest(observation)
+    said = digest(observation) ^ doubted
     in_order = observation.asked_at >= track.last_asked_at
     extends = (
         in_order and track.run is not None and said == track.said and _may_merge(track, observation)
     )
     opened = _with_case(track, observation, row.subject, case)
-    _count(track, observation)
+    _count(track, observation, doubted=doubted)
     if in_order:
         track.last_asked_at = observation.last_asked_at
     # A look older than the run's last one starts a run of its own, so that no run ever spans it.
@@ -133,7 +142,7 @@ def _alive_before(track: Track, subject: str) -> list[Observation]:
     ]
 
 
-def _count(track: Track, observation: Observation) -> None:
+def _count(track: Track, observation: Observation, *, doubted: bool) -> None:
     kind = observation.signal.kind
     if kind is Kind.ERROR:
         track.failures += 1
@@ -141,6 +150,8 @@ def _count(track: Track, observation: Observation) -> None:
     track.failures = 0
     if kind is Kind.ALIVE:
         track.gone_looks = 0
+        if doubted:
+            return
         track.alive_looks += observation.looks
         if track.first_alive_at is None or observation.asked_at < track.first_alive_at:
             track.first_alive_at = observation.asked_at
@@ -157,6 +168,7 @@ def decide(
     case: Sequence[Observation],
     account: Verdict | None,
     settings: JudgeSettings = DEFAULT,
+    trust: Trust = BLIND,
 ) -> Verdict | None:
     """The verdict on `row`, None while every definite answer was "alive". Sets the row's state."""
     if not case:
@@ -171,6 +183,7 @@ def decide(
         claimed_at=claimed,
         about_account=isinstance(row, AccountRow),
         settings=settings,
+        trust=trust,
     )
     row.track.state = verdict.state
     return verdict
@@ -199,6 +212,8 @@ def next_date(
     schedule: Schedule,
     discover_every: Micros,
     chance: random.Random,
+    *,
+    doubted: bool = False,
 ) -> Micros:
     """When to ask about `row` again after a look that ended at `now`."""
     track = row.track
@@ -214,6 +229,8 @@ def next_date(
         wait_s = min(longest, first * 2.0 ** min(track.failures - 1, 10))
         regular = min(regular, int(wait_s * SECOND))
     elif verdict is not None:
+        if doubted:
+            regular = min(regular, DOUBT_CHECK)
         needed_s = next_look_s(verdict, elapsed_s=(now - _gone_since(case, now)) / SECOND)
         if needed_s is not None:
             return now + int(needed_s * SECOND)  # a second look is not jittered below its gap

@@ -18,7 +18,8 @@ from vanished.archive.rows import AccountRow, host_of
 from vanished.clock import SystemClock, span
 from vanished.errors import VanishedError
 from vanished.model import HOUR, SECOND, Micros
-from vanished.sources.registry import source
+from vanished.sources.registry import check, source
+from vanished.watch import doctor_canaries
 from vanished.watch.doctor_proof import remarks, troubles
 from vanished.watch.finding import Finding as Finding
 
@@ -45,13 +46,17 @@ def examine(folder: Path) -> list[Finding]:
 def advise(folder: Path) -> list[Finding]:
     """Remarks on the observatory in `folder`: choices with a price, nothing that is wrong."""
     with Observatory.open(folder) as observatory:
-        return list(remarks(observatory))
+        found = list(remarks(observatory))
+        if not (folder / READABLE).exists():
+            found += doctor_canaries.remarks(observatory)
+        return found
 
 
 def _watched(observatory: Observatory) -> Iterator[Finding]:
     yield from _accounts(observatory)
     yield from _posts(observatory)
     yield from _hosts(observatory)
+    yield from doctor_canaries.troubles(observatory)
 
 
 def _damages(observatory: Observatory) -> Iterator[Finding]:
@@ -102,17 +107,29 @@ def _accounts(observatory: Observatory) -> Iterator[Finding]:
             "nothing is watched", str(observatory.folder), "add an account with vanished add"
         )
     now = SystemClock().now()
-    for platform in sorted({row.account.platform for row in rows}):
-        yield from _source(observatory, platform)
+    yield from _sources(observatory, {row.account.platform for row in rows})
     for row in rows:
         yield from _account(row, now)
 
 
-def _source(observatory: Observatory, platform: str) -> Iterator[Finding]:
+def _sources(observatory: Observatory, watched: set[str]) -> Iterator[Finding]:
+    """What keeps a source from being used, and tables that are no source's or hold a wrong key."""
+    wrong = set[str]()
+    for platform in sorted(watched):
+        try:
+            source(platform, observatory.naming, observatory.settings)
+        except VanishedError as error:
+            wrong.add(str(error))
+            yield _misset(error, f"source {platform}")
     try:
-        source(platform, observatory.naming, observatory.settings)
+        check(observatory.settings, beside=watched)
     except VanishedError as error:
-        yield Finding(str(error).rstrip("."), f"source {platform}", "correct observatory.toml")
+        if str(error) not in wrong:
+            yield _misset(error, "[sources]")
+
+
+def _misset(error: VanishedError, where: str) -> Finding:
+    return Finding(str(error).rstrip("."), where, "correct observatory.toml")
 
 
 def _account(row: AccountRow, now: Micros) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import duckdb
 import sqlalchemy as sa
 
 from vanished.archive import keys, present
@@ -18,6 +19,7 @@ from vanished.archive.stamps.kept import newest_first
 from vanished.errors import EvidenceError, VanishedError
 from vanished.model import DAY, HOUR, SECOND, Micros, at
 from vanished.watch.finding import Finding
+from vanished.watch.picturing import can_hash
 
 SILENT: Final = DAY
 """Services and witnesses that have not answered for so long are worth a word."""
@@ -53,6 +55,13 @@ def remarks(observatory: Observatory) -> Iterator[Finding]:
     capture = observatory.settings.capture
     if not capture.keep or (observatory.folder / READABLE).exists():
         return
+    if not can_hash() and (without := _pictures(observatory)):
+        yield Finding(
+            f"{without} pictures are known by their bytes alone, so no altered copy is found",
+            "vanished media",
+            "install vanished[platforms]; it holds for what comes then",
+            remark=True,
+        )
     if not capture.seal_to:
         yield Finding(
             "captures are not sealed, so whoever takes this machine can read them",
@@ -70,6 +79,16 @@ def remarks(observatory: Observatory) -> Iterator[Finding]:
             " may be taken, and move this file away",
             remark=True,
         )
+
+
+def _pictures(observatory: Observatory) -> int:
+    """How many pictures have no hash of what they show."""
+    try:
+        with observatory.past() as con:
+            found = con.execute("select count(*) from pictures where hash = ''").fetchall()
+    except (duckdb.Error, VanishedError):
+        return 0  # told as damage
+    return int(found[0][0])
 
 
 def _identity(observatory: Observatory) -> Iterator[Finding]:

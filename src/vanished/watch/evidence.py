@@ -21,6 +21,7 @@ FIRST: Final = "first"
 VERSION: Final = "version"
 NOTICE: Final = "notice"
 RETURNED: Final = "returned"
+PICTURE: Final = "picture"
 IMPORT: Final = "import"
 """Why bytes are kept; `Subject.what`."""
 NOWHERE: Final = "import"
@@ -58,6 +59,7 @@ class Gathering:
     subjects: list[Subject] = field(default_factory=list)
     facts: list[dict[str, object]] = field(default_factory=list)
     beside: frozenset[str] = frozenset()  # whom the bytes show, with news of them or without
+    whole: bool = False  # see `Evidence.whole`
     withheld: bool = False  # they show somebody who was forgotten: only the facts are kept
 
     def keep(
@@ -98,6 +100,7 @@ class Gathering:
             facts,
             () if self.withheld else tuple(self.exchanges),
             self.beside,
+            self.whole,
         )
 
 

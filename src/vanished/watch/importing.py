@@ -19,12 +19,12 @@ from vanished.archive.rows import AccountRow, Entry, PostRow, Track
 from vanished.clock import SystemClock
 from vanished.errors import UsageError
 from vanished.model import Micros, Observation, Post, State, at
-from vanished.sources.imports import Imported, wechatscope
+from vanished.sources.imports import Imported, snapshots, wechatscope
 from vanished.watch.absorb import absorb, decide
 from vanished.watch.evidence import IMPORT, Gathering
 from vanished.watch.schedule import NEVER
 
-PEERS = ("wechatscope",)
+PEERS = ("snapshots", "wechatscope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,8 @@ def read_record(observatory: Observatory, peer: str, file: Path) -> Imported:
     """The record of `peer` in `file`; UsageError if we do not read that peer's."""
     if peer not in PEERS:
         raise UsageError(f"No reader is called '{peer}'; there are: {', '.join(PEERS)}.")
+    if peer == "snapshots":
+        return snapshots.read(file, observatory.naming)
     return wechatscope.read(file, observatory.naming)
 
 
@@ -109,7 +111,7 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     new = {row.subject for row in entry.new_posts}
     entry.versions += [Wording(p, seen, v) for p, seen, v in record.versions if p in new]
     if observatory.proof is not None:
-        source = {"peer": peer, "file_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        source = {"peer": peer, "file_sha256": _digest(file)}
         _prove(entry, source, observatory.next_leaf, now)
     if entry.changes:
         entry.coverage += record.coverage
@@ -125,6 +127,16 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
         conflicts=conflicts,
         gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == GAP],
     )
+
+
+def _digest(record: Path) -> str:
+    """SHA-256 of a file; of a folder, over the list of its files that `sha256sum` would write."""
+    if not record.is_dir():
+        with record.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted(file for file in record.rglob("*") if file.is_file() and not file.is_symlink())
+    lines = [f"{_digest(file)}  {file.relative_to(record).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _prove(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from vanished.archive.columns import Judgement, Wording
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Row, Track
-from vanished.judge import DEFAULT, JudgeSettings
+from vanished.judge import DEFAULT, Check, JudgeSettings
 from vanished.model import (
     ABSENT,
     ENDED,
@@ -31,8 +31,16 @@ from vanished.model import (
 )
 from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
-from vanished.watch.evidence import FIRST, Gathering
+from vanished.watch.evidence import FIRST, PICTURE, Gathering
+from vanished.watch.pictures import Fetched, Pictures
 from vanished.watch.schedule import NEVER, Schedule
+from vanished.watch.trusting import Trusting
+
+WAVERING = (State.SUSPECTED, State.FLICKERING)
+"""States that a right or wrong answer of a canary may change at once."""
+
+_TOLD = ("place", "sha256", "size", "form", "method", "hash", "quality")
+"""What a capture's facts say of its picture."""
 
 
 @dataclass(slots=True)
@@ -47,11 +55,15 @@ class Progress:
     returned: int = 0
     backlog: int = 0
     next_due: Micros = NEVER
+    troubles: list[str] = field(default_factory=list)  # for the operator: canaries, logins
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth telling: `kind` is commit, verdict, source-error or stopped."""
+    """Something worth telling: `kind` is commit, verdict, source-error, canary, login or stopped.
+
+    Those of canaries and logins are for the operator alone.
+    """
 
     kind: str
     at: Micros
@@ -70,8 +82,13 @@ class Ledger:
     tell: Callable[[Event], None]
     held: Mapping[int, PostRow] = field(default_factory=dict)
     judged_by: JudgeSettings = DEFAULT
+    trusting: Trusting = field(default_factory=lambda: Trusting(0))
+    want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
+    pictures: Pictures | None = None  # None: none are fetched
 
     def __post_init__(self) -> None:
+        self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key
+        self._awaiting: set[str] = set()  # those of them that a right answer may decide
         self._account_verdicts = self.observatory.account_verdicts()
         self._clear()
 
@@ -103,15 +120,20 @@ class Ledger:
         observation = gathering.weigh(row, observation, version)
         if version is not None and version.hash != row.post.version:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
+        if self.pictures is not None:
+            offered = self.pictures.offer(row, observation, version)
+            if offered is not None:
+                self._entry.picture_sets[row.subject] = offered
         verdict = self._enter(row, observation, now)
-        row.track.due = next_date(
-            row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
-        )
+        row.track.due = self._date(row, verdict, observation, now)
 
     def _enter(self, row: Row, observation: Observation, now: Micros) -> Verdict | None:
         if row.track.run is not None and row.track.run < self.observatory.oldest_run:
             row.track.run = None  # moved into the journal while this row was held
-        change = absorb(row, observation, self._case(row), self.observatory.next_run)
+        doubted = self._doubted(row, observation)
+        change = absorb(
+            row, observation, self.case(row), self.observatory.next_run, doubted=doubted
+        )
         self._entry.changes.append(change)
         self.progress.looks += observation.looks
         self.progress.failed += observation.looks if row.track.failures else 0
@@ -119,17 +141,41 @@ class Ledger:
             self._cases[row.subject] = change.case
         return self._judge(row, now)
 
-    def _case(self, row: Row) -> Sequence[Observation]:
+    def _doubted(self, row: Row, observation: Observation) -> bool:
+        """Whether canaries say that such a look proves nothing now."""
+        standing = self.trusting.standing(_platform(row), observation.vantage)
+        times = observation.asked_at, observation.answered_at
+        return standing.doubts(*times) and standing.is_guarded(times[1])
+
+    def _date(
+        self, row: Row, verdict: Verdict | None, observation: Observation, now: Micros
+    ) -> Micros:
+        case, doubted = self.case(row), self._doubted(row, observation)
+        return next_date(
+            row,
+            verdict,
+            case,
+            now,
+            self.schedule,
+            self.discover_every,
+            self.chance,
+            doubted=doubted,
+        )
+
+    def case(self, row: Row) -> Sequence[Observation]:
+        """The definite facts on `row` since its first answer other than "alive"."""
         if row.subject in self._cases:
             return self._cases[row.subject]
         return self.observatory.case(row.subject) if row.track.has_case else ()
 
     def _judge(self, row: Row, now: Micros) -> Verdict | None:
         """Judge `row` on its case; note the verdict if it is news."""
-        case = self._case(row)
+        case = self.case(row)
         account = self._account_verdicts.get(row.account_id) if isinstance(row, PostRow) else None
         state = row.track.state
-        verdict = decide(row, case, account, self.judged_by)
+        trust = self.trusting.trust(_platform(row))
+        verdict = decide(row, case, account, self.judged_by, trust)
+        self._waver(row, verdict)
         if verdict is None:
             return None
         before = self._verdicts.get(row.subject) or self.observatory.verdict(row.subject)
@@ -138,6 +184,22 @@ class Ledger:
             self._entry.verdicts[row.subject] = Judgement(now, verdict)
             self._notice(row, state, verdict, now)
         return verdict
+
+    def _waver(self, row: Row, verdict: Verdict | None) -> None:
+        """Remember whom a canary's answer may decide, and ask for one where it is waited for."""
+        platform = _platform(row)
+        wavering = self._wavering.setdefault(platform, {})
+        if row.track.state in WAVERING:
+            wavering[row.subject] = row
+        else:
+            wavering.pop(row.subject, None)
+        self._awaiting.discard(row.subject)
+        if verdict is not None and "judge/awaiting-canary" in verdict.rules:
+            self._awaiting.add(row.subject)
+            last = {seen.vantage: seen for seen in self.case(row) if seen.signal.gone}
+            for vantage, seen in last.items():
+                if not self.trusting.standing(platform, vantage).vouches(seen.last_answered_at):
+                    self.want(platform, vantage, seen.last_answered_at)
 
     def _notice(self, row: Row, state: State, verdict: Verdict, now: Micros) -> None:
         if verdict.state is state:
@@ -164,9 +226,7 @@ class Ledger:
         state = row.track.state
         seen = gathering.weigh(row, discovery.observation, None)
         verdict = self._enter(row, seen, now)
-        row.track.due = next_date(
-            row, verdict, self._case(row), now, self.schedule, self.discover_every, self.chance
-        )
+        row.track.due = self._date(row, verdict, seen, now)
         if discovery.sole and not row.track.failures:
             row.track.due = now + RETURN_CHECK
         if verdict is not None:
@@ -245,11 +305,73 @@ class Ledger:
             row.track.absent = True
             row.track.due = now
 
+    def picture(self, fetched: Fetched, gathering: Gathering) -> None:
+        """Enter what came of one picture of a post; its bytes are always kept."""
+        pictures, row = self.pictures, fetched.job.row
+        assert pictures is not None
+        fact = pictures.fact(fetched, "")
+        if fact is not None and gathering.exchanges:
+            index = gathering.keep(row, PICTURE, None, None, fact.seen_at)
+            fact = replace(fact, capture=str(index))
+            gathering.whole = True  # who forgets another post that shows it leaves it here
+            gathering.facts[-1]["picture"] = {
+                **{name: getattr(fact, name) for name in _TOLD},
+                "url": fetched.job.url,
+                "why_no_hash": fetched.seen.why if fetched.seen else "",
+            }
+        if fact is not None:
+            self._entry.pictures.append(fact)
+        settled = pictures.settled(fetched)
+        if settled is not None:
+            self._entry.picture_sets[row.subject] = settled
+
     def gathered(self, gathering: Gathering, now: Micros) -> None:
         """Everything of one answer was entered: keep its bytes if they are evidence."""
         evidence = gathering.finish(now)
         if evidence is not None:
             self._entry.evidence.append(evidence)
+
+    # -- canaries ---------------------------------------------------------------------------
+
+    def begin(self, platform: str, vantages: Sequence[str], now: Micros, *, guarded: bool) -> None:
+        """The watch begins to ask `platform` from `vantages`, with canaries or without."""
+        rows = self.trusting.begin(platform, vantages, now, guarded=guarded)
+        self._entry.coverage += rows
+
+    def waver(self, rows: Sequence[Row]) -> None:
+        """Take over, at the start, those whose state an answer of a canary may change."""
+        for row in rows:
+            self._wavering.setdefault(_platform(row), {})[row.subject] = row
+            self._awaiting.add(row.subject)
+
+    def checked(self, platform: str, vantage: str, check: Check, words: str, now: Micros) -> None:
+        """A round of canaries ended: keep it, and judge again whom it may decide."""
+        before = self.trusting.standing(platform, vantage).in_doubt
+        why = words if check.right else f"a canary answered wrongly: {words}"
+        self._entry.coverage.append(self.trusting.checked(platform, vantage, check, why))
+        changed = before is check.right  # the doubt began, or ended
+        if changed:
+            facts = {"platform": platform, "vantage": vantage, "right": check.right, "words": words}
+            self._events.append(Event("canary", now, facts))
+        self._recheck(platform, now, everybody=changed)
+
+    def _recheck(self, platform: str, now: Micros, *, everybody: bool) -> None:
+        found = self._wavering.get(platform, {})
+        wavering = {k: row for k, row in found.items() if everybody or k in self._awaiting}
+        posts = [key for key, row in wavering.items() if isinstance(row, PostRow)]
+        rows: list[Row] = [*self._known(posts).values()]
+        rows += [row for row in wavering.values() if isinstance(row, AccountRow)]
+        for row in rows:
+            if isinstance(row, PostRow):
+                self._rows[row.subject] = row
+            state = row.track.state
+            verdict = self._judge(row, now)
+            if isinstance(row, AccountRow) and verdict is not None:
+                self._account_verdicts[row.id] = verdict
+                if verdict.state is not state and verdict.state is State.GONE:
+                    self._lost_accounts.append(row)
+            if row.track.state is not state:
+                self._entry.changes.append(Change(row))
 
     # -- the commit -------------------------------------------------------------------------
 
@@ -277,3 +399,7 @@ class Ledger:
             if row.track.state in (State.UNKNOWN, State.ALIVE):  # others have a date that counts
                 row.track.due = now
             self._entry.changes.append(Change(row))
+
+
+def _platform(row: Row) -> str:
+    return row.account.platform if isinstance(row, AccountRow) else row.post.platform

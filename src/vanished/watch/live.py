@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 import time
@@ -23,15 +22,18 @@ from rich.text import Text
 from vanished.archive.observatory import Observatory
 from vanished.archive.settings import Settings
 from vanished.clock import Clock, SystemClock, span
-from vanished.errors import ConfigError, UsageError
+from vanished.errors import UsageError
 from vanished.judge import JudgeSettings
 from vanished.model import SECOND, Micros, at
 from vanished.net.door import Door, DoorSettings
 from vanished.net.politeness import Politeness
 from vanished.sources import Source
 from vanished.sources.registry import sources
+from vanished.watch.canaries import canaries_of
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
+from vanished.watch.pictures import Pictures
+from vanished.watch.routes import proxies_of, routes_of
 from vanished.watch.schedule import NEVER, AgeBuckets
 from vanished.watch.tending import Tending
 
@@ -48,24 +50,16 @@ def progress_line(progress: Progress, now: Micros) -> str:
         f"{at(now):%Y-%m-%d %H:%M:%S} · {progress.looks} looks ({progress.looks / seconds:.1f}/s,"
         f" {progress.failed} failed) · {progress.posts_found} new posts · backlog"
         f" {progress.backlog}, {due} · {progress.losses} lost, {progress.returned} returned"
+        + "".join(f" · {trouble}" for trouble in progress.troubles)
     )
 
 
-def proxies_of(settings: Settings) -> dict[str, str]:
-    """Proxy by platform; a proxy with a password is named by an environment variable."""
-    found: dict[str, str] = {}
-    for platform, table in settings.sources.items():
-        variable = table.get("proxy_env")
-        if isinstance(variable, str):
-            if variable not in os.environ:
-                raise ConfigError(
-                    f"[sources.{platform}] proxy_env names {variable}, which is not set; set it"
-                    " or remove the key."
-                )
-            found[platform] = os.environ[variable]
-        elif isinstance(table.get("proxy"), str):
-            found[platform] = str(table["proxy"])
-    return found
+def canary_line(facts: Mapping[str, object]) -> str:
+    """What the operator is told when canaries begin to answer wrongly, or are right again."""
+    way = f"{facts['platform']} from {facts['vantage']}"
+    if facts["right"]:
+        return f"{way} answers rightly again; what was seen meanwhile stays unknown"
+    return f"{way}: {facts['words']}; until it answers rightly, what is seen this way is unknown"
 
 
 def build_watch(
@@ -74,8 +68,10 @@ def build_watch(
     door: Door,
     clock: Clock,
     tell: Callable[[Event], None],
+    *,
+    pictures: bool = True,
 ) -> Watch:
-    """A watch with the settings of the observatory's folder."""
+    """A watch with the settings of the observatory's folder; `pictures`: if those want any."""
     settings = observatory.settings
     return Watch(
         observatory,
@@ -86,8 +82,23 @@ def build_watch(
         concurrency=settings.watch.concurrency,
         discover_every=int(settings.watch.discover_every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
-        judged_by=JudgeSettings(stale_s=settings.judge.stale_s, burst_s=settings.judge.burst_s),
-        proxied=frozenset(door.settings.proxies),
+        judged_by=JudgeSettings(
+            stale_s=settings.judge.stale_s,
+            burst_s=settings.judge.burst_s,
+            fresh_s=settings.judge.fresh_s,
+            alone_s=settings.judge.alone_s,
+        ),
+        routes={platform: routes_of(settings, platform, door) for platform in chosen},
+        canaries={
+            platform: canaries_of(source, settings.asked(platform).canaries)
+            for platform, source in chosen.items()
+        },
+        canaries_every=int(settings.canaries.every_s * SECOND),
+        pictures=(
+            Pictures(observatory.naming, settings.capture.pictures)
+            if pictures and settings.capture.pictures and observatory.proof is not None
+            else None
+        ),
         tell=tell,
     )
 
@@ -145,6 +156,11 @@ async def _watch(
             sys.stdout.flush()
         elif event.kind == "source-error":
             console.print(f"source error: {dict(event.facts)}", style="red", markup=False)
+        elif event.kind == "canary":
+            console.print(f"canary: {canary_line(event.facts)}", style="red", markup=False)
+        elif event.kind == "login":
+            words = f"{event.facts['platform']}: {event.facts['words']}"
+            console.print(f"login: {words}", style="red", markup=False)
         elif event.kind == "proof-trouble":
             console.print(f"proof: {event.facts['words']}", style="red", markup=False)
 

@@ -11,10 +11,11 @@ import asyncio
 import gc
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vanished.archive.observatory import Observatory
-from vanished.archive.rows import AccountRow, PostRow, host_of
+from vanished.archive.rows import AccountRow, PostRow, Row, host_of
+from vanished.archive.settings_asking import DIRECT
 from vanished.clock import Clock
 from vanished.judge import DEFAULT, JudgeSettings
 from vanished.model import (
@@ -30,10 +31,17 @@ from vanished.model import (
 from vanished.net.door import Door, Fetcher
 from vanished.net.exchange import Exchange
 from vanished.sources import Source
-from vanished.watch.ledger import Event, Ledger, Progress
+from vanished.watch.canaries import Canary, Rounds, Way, ask
+from vanished.watch.ledger import WAVERING, Event, Ledger, Progress
+from vanished.watch.logins import Logins
+from vanished.watch.pictures import Fetched, Job, Pictures
+from vanished.watch.routing import Route, choose
 from vanished.watch.schedule import NEVER, Schedule
+from vanished.watch.trusting import Trusting
 
 COLLECT = (50_000, 20, 20)  # objects made between collections of the first, second, third age
+_DIRECT = Route(DIRECT, "here")
+MOST_BYTES = 64 * 1024 * 1024  # of pictures that wait for a commit
 MOST_AT_ONCE = 500  # looks a commit holds at most: bounds what a crash has to ask again
 
 
@@ -46,6 +54,8 @@ class _Answered:
     posts: Sequence[PostRow] = ()
     looks: Sequence[Look] = ()
     exchanges: Sequence[Exchange] = ()
+    canary: tuple[Way, Canary, Observation] | None = None
+    picture: Fetched | None = None
 
 
 @dataclass
@@ -60,13 +70,19 @@ class Watch:
     concurrency: int = 64
     discover_every: Micros = 300 * SECOND
     commit_every: Micros = SECOND // 2
-    proxied: frozenset[str] = frozenset()  # platforms that are asked through a proxy of their own
+    routes: Mapping[str, Sequence[Route]] = field(default_factory=dict)  # absent: directly
+    canaries: Mapping[str, Sequence[Canary]] = field(default_factory=dict)
+    canaries_every: Micros = 900 * SECOND
     judged_by: JudgeSettings = DEFAULT
+    pictures: Pictures | None = None  # None: none are fetched
     seed: int = 0
     tell: Callable[[Event], None] = lambda event: None
 
     def __post_init__(self) -> None:
         self.progress = Progress()
+        names = {p: [route.name for route in found] for p, found in self.routes.items()}
+        self._rounds = Rounds(self.canaries, names, self.canaries_every)
+        self._logins = Logins(self.sources)
         self._held: dict[int, PostRow] = {}  # posts under way, by row number
         self._ledger = Ledger(
             self.observatory,
@@ -77,10 +93,13 @@ class Watch:
             self.tell,
             self._held,
             self.judged_by,
+            pictures=self.pictures,
         )
+        self._ledger.want = self._want
         self._wake = asyncio.Event()
         self._stop = False
         self._answered: list[_Answered] = []
+        self._picture_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, int] = {}
         self._names: list[str] = []
@@ -124,6 +143,8 @@ class Watch:
             gc.set_threshold(*limits)
             gc.unfreeze()
             await self._end()
+            if self.pictures is not None:
+                await self.pictures.close()
         return self.progress
 
     def _begin(self) -> None:
@@ -134,6 +155,21 @@ class Watch:
             self._accounts[row.id] = row
         ids, hosts, due = self.observatory.schedule_columns(self._host)
         self.schedule.put_all(ids, hosts, due)
+        self._trust(now)
+
+    def _trust(self, now: Micros) -> None:
+        """Take over what was known of the routes, and note which of them are used from now on."""
+        fresh = int(self.judged_by.fresh_s * SECOND)
+        self._ledger.trusting = Trusting(fresh, self.observatory.routes())
+        for platform in self.sources:
+            vantages = [route.vantage for route in self.routes.get(platform, (_DIRECT,))]
+            guarded = self._rounds.guarded(platform)
+            self._ledger.begin(platform, vantages, now, guarded=guarded)
+        watched = [p for p in self.sources if self._ledger.trusting.trust(p).vantages]
+        posts = self.observatory.rows_in(WAVERING, watched) if watched else ()
+        accounts = [row for row in self._accounts.values() if row.track.state in WAVERING]
+        self._ledger.waver([*posts, *accounts])
+        self._tell_troubles()
 
     def _host(self, name: str) -> int:
         number = self._hosts.get(name)
@@ -148,6 +184,7 @@ class Watch:
     def _must_commit(self, now: Micros) -> bool:
         return (
             len(self._answered) >= MOST_AT_ONCE
+            or self._picture_bytes >= MOST_BYTES
             or now - self._last_commit >= self.commit_every
             or not self._tasks
         )
@@ -170,12 +207,21 @@ class Watch:
                 self.door.politeness.ready_at(self._names[h], now) for h in self.schedule.waiting()
             ]
             dates.append(self._next_list)
+            ready_at = self.door.politeness.ready_at
+            dates.append(self._rounds.next_at(now, lambda host: ready_at(host, now)) or NEVER)
+            if self.pictures is not None:
+                ready = self.pictures.ready_at(now, self.door.politeness.ready_at)
+                dates += [] if ready is None else [ready]
         await self.clock.wait(self._wake, min(dates, default=now + SECOND), busy=bool(self._tasks))
 
     def _date_lists(self, now: Micros) -> None:
         """Note when the next list can be read: its date, and room at its host."""
         dates = [
-            max(row.track.due, self.door.politeness.ready_at(host_of(row.account.url), now))
+            max(
+                row.track.due,
+                self.door.politeness.ready_at(host_of(row.account.url), now),
+                self._logins.ready_at(row.account.platform, now),
+            )
             for row in self._accounts.values()
             if row.id not in self._reading and row.account.platform in self.sources
         ]
@@ -187,12 +233,17 @@ class Watch:
         """Start what is due, as far as budgets and concurrency allow. Lists go first."""
         if self._next_list <= now:
             self._read_lists(now)
+        self._ask_canaries(now)
         free = self.concurrency - len(self._tasks)
         if free <= 0:
             return
         taken = self.schedule.take(now, self._room, free)
         if taken:
             self._ask(self.observatory.post_rows(taken), now)
+        if self.pictures is not None and len(self._tasks) < self.concurrency:
+            for job in self.pictures.take(now, self.door.politeness.room):  # looks go first
+                self.door.politeness.spend(job.host, now)
+                self._start(self._picture(job, self.pictures))
 
     def _read_lists(self, now: Micros) -> None:
         for row in self._accounts.values():
@@ -203,18 +254,25 @@ class Watch:
             host = host_of(row.account.url)
             source = self.sources.get(row.account.platform)
             if source is not None and self.door.politeness.room(host, now) >= 1:
+                if not self._logins.may_ask(row.account.platform, now):
+                    continue
                 self.door.politeness.spend(host, now)
                 self._reading.add(row.id)
-                self._start(self._discover(source, row))
+                self._start(self._discover(source, row, self._route(row)))
         self._date_lists(now)
 
     def _ask(self, rows: Sequence[PostRow], now: Micros) -> None:
         """Start looks at `rows`, as many posts to a request as the source's endpoint serves."""
-        groups: dict[tuple[str, str], list[PostRow]] = {}
+        groups: dict[tuple[str, str, Route], list[PostRow]] = {}
         for row in rows:
+            if not self._logins.may_ask(row.post.platform, now):
+                later = self._logins.ready_at(row.post.platform, now)
+                self.schedule.put(row.id, self._host(row.host), later)
+                continue
             self._held[row.id] = row
-            groups.setdefault((row.post.platform, row.host), []).append(row)
-        for (platform, host), group in groups.items():
+            way = (row.post.platform, row.host, self._route(row))
+            groups.setdefault(way, []).append(row)
+        for (platform, host, route), group in groups.items():
             source = self.sources.get(platform)
             if source is None:  # its source was taken out of this run; the post keeps its date
                 for row in group:
@@ -222,7 +280,30 @@ class Watch:
                 continue
             for start in range(0, len(group), source.batch):
                 self.door.politeness.spend(host, now)
-                self._start(self._look(source, group[start : start + source.batch]))
+                self._start(self._look(source, group[start : start + source.batch], route))
+
+    def _route(self, row: Row) -> Route:
+        """The way on which `row` is asked about next."""
+        platform = row.account.platform if isinstance(row, AccountRow) else row.post.platform
+        routes = self.routes.get(platform, (_DIRECT,))
+        if len(routes) == 1:
+            return routes[0]
+        trust = self._ledger.trusting.trust(platform)
+        return choose(routes, trust, row.track, self._ledger.case(row))
+
+    def _ask_canaries(self, now: Micros) -> None:
+        politeness = self.door.politeness
+        most = max(0, self.concurrency - len(self._tasks))
+        taken = self._rounds.take(now, lambda host: politeness.room(host, now), most)
+        for way, canary in taken:
+            politeness.spend(canary.host, now)
+            self._start(self._look_at_canary(way, canary))
+
+    def _want(self, platform: str, vantage: str, after: Micros) -> None:
+        """A loss waits for a right answer of the canaries from `vantage`."""
+        for route in self.routes.get(platform, (_DIRECT,)):
+            if route.vantage == vantage:
+                self._rounds.want((platform, route.name), after, self.clock.now())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -234,13 +315,13 @@ class Watch:
         if len(self._tasks) <= self._refill or len(self._answered) >= MOST_AT_ONCE:
             self._wake.set()
 
-    def _fetcher(self, platform: str) -> Fetcher:
+    def _fetcher(self, route: Route) -> Fetcher:
         """One look's fetcher; the request that starts it was spent when it was dispatched."""
-        return self.door.fetcher(1, platform if platform in self.proxied else None)
+        return self.door.fetcher(1, route.proxy)
 
-    async def _discover(self, source: Source, row: AccountRow) -> None:
+    async def _discover(self, source: Source, row: AccountRow, route: Route) -> None:
         account = row.account
-        fetch = self._fetcher(account.platform)
+        fetch = self._fetcher(route)
         asked = self.clock.now()
         try:
             discovery = await source.discover(account, row.cursor, fetch)
@@ -251,8 +332,18 @@ class Watch:
             _Answered(account=row, discovery=discovery, exchanges=fetch.exchanges)
         )
 
-    async def _look(self, source: Source, rows: Sequence[PostRow]) -> None:
-        fetch = self._fetcher(source.platform)
+    async def _look_at_canary(self, way: Way, canary: Canary) -> None:
+        route = next(r for r in self.routes.get(way[0], (_DIRECT,)) if r.name == way[1])
+        asked = self.clock.now()
+        try:
+            seen = await ask(self.sources[way[0]], canary, self._fetcher(route))
+        except Exception as error:
+            self._source_error(way[0], canary.name, error)
+            seen = self._broken(canary.subject.key, asked, Via.DIRECT)
+        self._answered.append(_Answered(canary=(way, canary, seen)))
+
+    async def _look(self, source: Source, rows: Sequence[PostRow], route: Route) -> None:
+        fetch = self._fetcher(route)
         asked = self.clock.now()
         try:
             looks = await source.look([row.post for row in rows], fetch)
@@ -262,6 +353,19 @@ class Watch:
             self._source_error(source.platform, rows[0].post.key, error)
             looks = [Look(self._broken(row.post.key, asked, Via.DIRECT)) for row in rows]
         self._answered.append(_Answered(posts=rows, looks=looks, exchanges=fetch.exchanges))
+
+    async def _picture(self, job: Job, pictures: Pictures) -> None:
+        fetch = self._fetcher(self._route(job.row))
+        try:
+            fetched = await pictures.fetch(job, fetch)
+        except Exception as error:
+            self._source_error(job.row.post.platform, job.row.subject, error)
+            fetched = Fetched(job)
+        finally:
+            pictures.ended(job)
+        kept = fetch.exchanges if fetched.seen is not None else ()
+        self._picture_bytes += sum(len(each.body) + len(each.wire) for each in kept)
+        self._answered.append(_Answered(picture=fetched, exchanges=kept))
 
     def _broken(self, subject: str, asked: Micros, via: Via) -> Observation:
         signal = failed(Fault.UNREADABLE, words="the source could not read the answer")
@@ -280,21 +384,58 @@ class Watch:
     def _commit(self, now: Micros) -> None:
         """Enter every answer into the present, in one transaction, then put the dates back."""
         answered, self._answered = self._answered, []
+        kept = False
+        self._picture_bytes = 0
         for answer in answered:
+            if answer.canary is not None:
+                kept |= self._canary(*answer.canary, now)
+                continue
+            kept = True
             gathering = self._ledger.gather(answer.exchanges)
             if answer.account is not None and answer.discovery is not None:
                 self._reading.discard(answer.account.id)
                 self._ledger.discovery(answer.account, answer.discovery, now, gathering)
+                platform = answer.account.account.platform
+                self._hear(platform, [answer.discovery.observation], now)
             for row, look in zip(answer.posts, answer.looks, strict=True):
                 self._held.pop(row.id, None)
                 self._ledger.look(row, look.observation, look.version, now, gathering)
+                self._hear(row.post.platform, [look.observation], now)
+            if answer.picture is not None:
+                self._ledger.picture(answer.picture, gathering)
             self._ledger.gathered(gathering, now)
+        if not kept:  # canaries of rounds that are not over
+            return
         if any(answer.discovery is not None for answer in answered):
             self._next_list = 0  # dates of lists have changed
         for row in self._ledger.commit(now):
             if row.id not in self._held:
                 self.schedule.put(row.id, self._host(row.host), row.track.due)
         self._last_commit = self.clock.now()
+
+    def _canary(self, way: Way, canary: Canary, seen: Observation, now: Micros) -> bool:
+        """Enter a canary's answer; a round that is over is kept (True), and may decide losses."""
+        outcome = self._rounds.answered(way, canary, seen, now)
+        if outcome is None or outcome.check is None:
+            return False
+        routes = self.routes.get(way[0], (_DIRECT,))
+        vantage = next(route.vantage for route in routes if route.name == way[1])
+        self._ledger.checked(way[0], vantage, outcome.check, outcome.words, now)
+        self._tell_troubles()
+        return True
+
+    def _tell_troubles(self) -> None:
+        doubts = [f"canary wrong: {p} from {v}" for p, v in self._ledger.trusting.in_doubt]
+        self.progress.troubles = [*doubts, *self._logins.troubles]
+
+    def _hear(self, platform: str, observations: Sequence[Observation], now: Micros) -> None:
+        """What answers say of the observer's own login; changes are told to the operator."""
+        if not self._logins:
+            return
+        for facts in self._logins.heard(platform, observations):
+            self.tell(Event("login", now, facts))
+            self._next_list = 0
+            self._tell_troubles()
 
     async def _end(self) -> None:
         """Let what is under way finish (bounded by the fetcher's timeout), keep it, say so."""

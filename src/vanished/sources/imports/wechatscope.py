@@ -12,12 +12,10 @@ title in another push of the account is another article: it was published again.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -40,6 +38,7 @@ from vanished.model import (
 )
 from vanished.sources import Naming
 from vanished.sources.imports import Imported
+from vanished.sources.imports.rows import rows as csv_rows
 from vanished.sources.imports.silences import silences
 from vanished.sources.notice import load_pack
 
@@ -85,7 +84,8 @@ def read(path: Path, name: Naming, match: Callable[[str], Signal | None] | None 
     Raises InputError ("FILE:LINE: …") at the first thing that is not as it should be.
     """
     match = match or load_pack(PLATFORM).match_text
-    rows = list(_records(path))
+    read_rows = csv_rows(path, COLUMNS, "WeChatscope dump")
+    rows = [_record(cell, where) for where, cell in read_rows]
     # The hourly copies have one record twice, apart from blanks in its title.
     records = list({(r.article, r.archive, r.noticed_at, r.notice): r for r in rows}.values())
     records.sort(key=lambda record: record.noticed_at)
@@ -182,56 +182,7 @@ def _coverage(times: Sequence[Micros]) -> tuple[Coverage, ...]:
 # -- the file ----------------------------------------------------------------------------------
 
 
-def _records(path: Path) -> Iterator[_Record]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    header: list[str] | None = None
-    rows = line = 0
-    try:
-        for row in reader:
-            here, line = line + 1, reader.line_num
-            if not row:
-                continue
-            if header is None:
-                header = _header(row, f"{path}:{here}")
-                continue
-            rows += 1
-            yield _record(header, row, f"{path}:{here}")
-    except csv.Error as error:
-        raise InputError(f"{path}:{line + 1}: the row cannot be read as CSV: {error}") from None
-    if header is None:
-        raise InputError(f"{path}:1: the file is empty; expected the columns {', '.join(COLUMNS)}")
-    if not rows:
-        raise InputError(f"{path}:{line}: the file has columns but not one row")
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: could not be opened: {error.strerror}") from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Its position is counted without the byte order mark.
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}:{line}: the file is not UTF-8 ({error.reason}); convert it first"
-        ) from None
-
-
-def _header(row: list[str], where: str) -> list[str]:
-    missing = [column for column in COLUMNS if column not in row]
-    if missing:
-        raise InputError(
-            f"{where}: the columns {', '.join(missing)} are missing; this is no WeChatscope dump"
-        )
-    return row
-
-
-def _record(header: list[str], row: list[str], where: str) -> _Record:
-    if len(row) != len(header):
-        raise InputError(f"{where}: the row has {len(row)} fields, the header {len(header)}")
-    cell = dict(zip(header, row, strict=True))
+def _record(cell: Mapping[str, str], where: str) -> _Record:
     archive = _ARCHIVE.fullmatch(cell["archive"])
     if archive is None:
         raise InputError(

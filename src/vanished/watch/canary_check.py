@@ -1,0 +1,90 @@
+"""`vanished canaries`: ask every canary once through every route, and say what it answered.
+
+In: a folder. Out: a line for each canary and route. Nothing is kept: this is for choosing canaries
+and for seeing what the doctor complains of; the watch asks them by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vanished.archive.observatory import Observatory
+from vanished.clock import Clock, SystemClock
+from vanished.errors import UsageError
+from vanished.model import Observation
+from vanished.net.door import Door
+from vanished.sources import Source
+from vanished.sources.registry import source
+from vanished.watch.canaries import Canary, ask, canaries_of
+from vanished.watch.live import open_door
+from vanished.watch.routes import routes_of
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one canary answered through one route."""
+
+    platform: str
+    vantage: str
+    canary: Canary
+    seen: Observation
+
+    @property
+    def right(self) -> bool | None:
+        return self.canary.verdict(self.seen)
+
+    def facts(self) -> dict[str, object]:
+        signal = self.seen.signal
+        return {
+            "platform": self.platform,
+            "vantage": self.vantage,
+            "canary": self.canary.name,
+            "right": self.right,
+            "answer": signal.kind.value,
+            "fault": signal.fault,
+            "rule": signal.rule,
+        }
+
+    def text(self) -> str:
+        signal = self.seen.signal
+        word = {True: "right", False: "WRONG", None: "no answer"}[self.right]
+        said = signal.fault or signal.kind
+        return f"{self.platform} from {self.vantage}: {self.canary.name}: {word} ({said})"
+
+
+def check_folder(folder: Path) -> list[Answer]:
+    """Ask the canaries of the observatory in `folder`. Raises UsageError if it has none."""
+    with Observatory.open(folder) as observatory:
+        settings = observatory.settings
+        chosen = {
+            platform: source(platform, observatory.naming, settings)
+            for platform, asked in settings.asking.items()
+            if asked.canaries.alive
+        }
+        if not chosen:
+            raise UsageError(
+                "This observatory has no canaries; name some in observatory.toml, such as: canaries"
+                ' = { alive = ["https://example.org/post/1"], gone = [] } under [sources.page].'
+            )
+        return asyncio.run(_check(observatory, chosen))
+
+
+async def _check(observatory: Observatory, chosen: Mapping[str, Source]) -> list[Answer]:
+    clock = SystemClock()
+    found = []
+    async with open_door(observatory.settings, clock) as door:
+        for platform, asked in chosen.items():
+            for canary in canaries_of(asked, observatory.settings.asked(platform).canaries):
+                for route in routes_of(observatory.settings, platform, door):
+                    await _room(door, canary.host, clock)
+                    seen = await ask(asked, canary, door.fetcher(0, route.proxy))
+                    found.append(Answer(platform, route.vantage, canary, seen))
+    return found
+
+
+async def _room(door: Door, host: str, clock: Clock) -> None:
+    ready = door.politeness.ready_at(host, clock.now())
+    await clock.wait(asyncio.Event(), ready, busy=False)
