@@ -464,6 +464,17 @@ async def test_rebinding_a_name_to_loopback_gains_nothing() -> None:
         assert private.connections == 0
 
 
+async def test_a_name_whose_every_address_is_denied_is_refused_not_broken() -> None:
+    """Else it would be asked for again, and look like a host that is down."""
+    names = Names(two_example=[["::1", "127.0.0.1"]])
+    async with open_door(allow_networks=(), resolver=names) as door:
+        exchange = await door.fetcher().request("GET", "http://two.example/")
+    assert exchange.fault is Fault.REFUSED
+    assert names.asked == ["two.example"]
+    assert exchange.words.startswith("two.example: not asked: ::1 is ")
+    assert "127.0.0.1 is " in exchange.words
+
+
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc/passwd", "", "http://", "//x/"])
 async def test_only_http_and_https_are_asked(url: str) -> None:
     async with open_door() as door:

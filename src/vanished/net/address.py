@@ -11,6 +11,7 @@ What it cannot do: where a proxy resolves the name (socks5h, http), no address i
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -87,8 +88,15 @@ _LOCAL_NAMES = (
 class Denied(OSError):  # noqa: N818 - reads as what happened to the address
     """The address is not one we may ask. Stays in this room: the door makes it a Fault.REFUSED.
 
-    An OSError, because that is what a connector expects of a connection that cannot be made.
+    An OSError, because that is what a connector expects of a connection that cannot be made; with
+    EACCES, because all that it keeps of a name whose every address is denied is a common number.
     """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(errno.EACCES, words)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -83,7 +83,8 @@ class Door:
 
     async def __aenter__(self) -> Self:
         if self._resolver is None:
-            self._resolver = aiohttp.DefaultResolver()
+            # Not the default, which is another one where aiodns happens to be installed.
+            self._resolver = aiohttp.ThreadedResolver()
         self._session(None)
         return self
 

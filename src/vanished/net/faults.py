@@ -27,6 +27,9 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
     for cause in _causes(error):
         if isinstance(cause, Denied):
             return Fault.REFUSED, f"not asked: {cause}"
+        if isinstance(cause, PermissionError):  # each of several addresses was denied
+            words = str(cause.strerror).removeprefix("Multiple exceptions: ")
+            return Fault.REFUSED, f"not asked: {words}"
         if isinstance(cause, ssl.SSLError):
             return Fault.TLS, f"no trusted TLS connection ({_tls_reason(cause)})"
         if isinstance(cause, (socket.gaierror, UnicodeError, aiohttp.ClientConnectorDNSError)):
