@@ -111,6 +111,42 @@ def test_two_bursts_with_an_outage_between_are_no_loss() -> None:
     assert verdict(look(-300), *evening, *morning, look(54_000)).state is State.ALIVE
 
 
+def test_three_bursts_in_a_fortnight_are_no_loss() -> None:
+    """An account with an empty list answers nothing definite: three faults would lose it."""
+    far = [0, 100, 5 * DAY_S, 6 * DAY_S, 19 * DAY_S]
+    failing = looks(range(HOUR_S, 19 * DAY_S, 6 * HOUR_S), TIMEOUT)
+    found = verdict(*looks(far, NOT_FOUND), *failing)
+    assert found.state is State.SUSPECTED
+    assert found.confidence is Confidence.LOW
+    run = look(0, NOT_FOUND).extended(look(20 * DAY_S, NOT_FOUND))  # two looks, no more
+    assert verdict(run, look(40 * DAY_S, NOT_FOUND)).state is State.SUSPECTED
+
+
+def test_old_faults_neither_hinder_a_loss_nor_end_its_interval() -> None:
+    """An interval that ends at a fault weeks before would not contain the removal."""
+    lost = 20 * DAY_S
+    found = verdict(look(-60), *looks([0, 4 * DAY_S], NOT_FOUND), *weak_loss(lost))
+    assert found.state is State.GONE
+    assert found.rules[-1] == "judge/confirmed-weak"
+    assert found.interval == lost_in(-60, lost + 3606)
+    noticed = verdict(
+        look(-60), *looks([0, 4 * DAY_S], NOT_FOUND), *looks([lost, lost + 9], VIOLATION)
+    )
+    assert noticed.state is State.GONE
+    assert noticed.interval == lost_in(-60, lost + 1)
+
+
+def test_rare_looks_at_what_was_lost_do_not_take_the_loss_back() -> None:
+    """A post that is asked about once a week would come back from the dead."""
+    found = verdict(
+        look(-60), *weak_loss(0), *looks(range(7 * DAY_S, 60 * DAY_S, 7 * DAY_S), NOT_FOUND)
+    )
+    assert found.state is State.GONE
+    assert found.interval == lost_in(-60, 3606)
+    late = verdict(look(-60), look(0, VIOLATION), look(9 * DAY_S, NOT_FOUND))
+    assert late.state is State.GONE
+
+
 def test_a_bare_not_found_confirms_a_notice() -> None:
     """A post whose notice gives way to a 404 would stay a suspicion for six hours."""
     for pair in ((VIOLATION, NOT_FOUND), (NOT_FOUND, VIOLATION)):

@@ -7,22 +7,57 @@ of causes or of vantages.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from vanished.judge.settings import JudgeSettings, span
 from vanished.judge.streaks import Point, Streak
 from vanished.model import Micros, Via
 
 
-def confirmed(gone: Sequence[Point], settings: JudgeSettings) -> str:
-    """The rule by which these gone points are more than a suspicion, "" if none does.
+STRONG = "judge/confirmed-strong"
 
-    The gap is from the end of the first answer to the start of the last request.
+
+def confirmed(gone: Sequence[Point], settings: JudgeSettings) -> str:
+    """The rule by which these gone points are more than a suspicion, "" if none does."""
+    found = [how for chain in chains(gone, settings) if (how := _confirmed(chain, settings))]
+    return STRONG if STRONG in found else next(iter(found), "")
+
+
+def believed(gone: Sequence[Point], settings: JudgeSettings) -> Sequence[Point]:
+    """These gone points from the first chain that is enough by itself; else the last chain."""
+    skipped = 0
+    for chain in (cut := chains(gone, settings)):
+        if _confirmed(chain, settings):
+            return gone[skipped:]
+        skipped += len(chain)
+    return cut[-1]
+
+
+def chains(gone: Sequence[Point], settings: JudgeSettings) -> list[Sequence[Point]]:
+    """Gone points cut where a bare "not found" is too late to confirm the ones before it.
+
+    What shows nothing for weeks but a false "not found" now and then, and no true answer between
+    (an account whose list is empty), would be lost otherwise. After a notice nothing is cut. The
+    looks of a run are taken to be spread evenly.
     """
+    most = span(settings.weak_gap_s)
+    cut, start, noticed = [], 0, gone[0].strong
+    for number, (before, point) in enumerate(pairwise(gone), 1):
+        apart = (point.asked_at - before.answered_at) // point.looks
+        if apart > most and not noticed:
+            cut.append(gone[start:number])
+            start = number
+        noticed = noticed or point.strong
+    return [*cut, gone[start:]]
+
+
+def _confirmed(gone: Sequence[Point], settings: JudgeSettings) -> str:
+    """The same for one chain. The gap is from the end of the first answer to the last request."""
     looks = sum(point.looks for point in gone)
     gap = gone[-1].asked_at - gone[0].answered_at
     strong = any(point.strong for point in gone)
     if strong and looks >= settings.strong_looks and gap >= span(settings.confirm_strong_s):
-        return "judge/confirmed-strong"
+        return STRONG
     apart = rounds(gone, span(settings.burst_s))
     if apart >= settings.weak_looks and gap >= span(settings.confirm_weak_s):
         return "judge/confirmed-weak"
@@ -53,6 +88,12 @@ def rounds(gone: Sequence[Point], burst: Micros) -> int:
 
 def lasting(gone: Streak, settings: JudgeSettings) -> bool:
     """So long gone, with so many looks, that it is no flicker any more."""
-    gap = gone.last.asked_at - gone.first.answered_at
-    looks = gone.looks if gone.strong else rounds(gone.points, span(settings.burst_s))
+    return any(_lasting(chain, settings) for chain in chains(gone.points, settings))
+
+
+def _lasting(gone: Sequence[Point], settings: JudgeSettings) -> bool:
+    gap = gone[-1].asked_at - gone[0].answered_at
+    looks = rounds(gone, span(settings.burst_s))
+    if any(point.strong for point in gone):
+        looks = sum(point.looks for point in gone)
     return looks >= settings.flicker_looks and gap >= span(settings.flicker_confirm_s)

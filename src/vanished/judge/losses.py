@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vanished.judge.counting import confirmed, lasting, settled
+from vanished.judge.counting import believed, confirmed, lasting, settled
 from vanished.judge.settings import JudgeSettings, span
 from vanished.judge.streaks import Point, Streak
 from vanished.judge.trust import Trust, between_doubts
@@ -125,14 +125,14 @@ def interval(loss: Loss, settings: JudgeSettings) -> Interval:
 
     Lower end: the last alive answer before the cluster's first gone one may be a copy `stale_s`
     old. Upper end: the first notice, or a bare "not found" too late to belong to the burst that
-    the streak may have begun in; for want of either, the last look. A vantage that said alive
+    its chain may have begun in; for want of either, the last look. A vantage that said alive
     within the cluster has its own say: it may have lost the subject later than the others.
     """
     lower = None
     if loss.before is not None:
         proven = [point for point in loss.before.points if point.proven]
         lower = proven[-1].asked_at - span(settings.stale_s) if proven else None
-    gone = loss.streak.points
+    gone = believed(loss.streak.points, settings)
     beyond = gone[0].answered_at + span(settings.burst_s) if settings.burst_s else 0
     proven_gone = [point for point in gone if point.proven] or gone
     sure = [p for p in proven_gone if p.strong or p.asked_at >= beyond] or [proven_gone[-1]]

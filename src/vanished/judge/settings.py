@@ -19,6 +19,7 @@ class JudgeSettings:
     strong_looks: int = 2
     confirm_weak_s: float = 6 * 3600.0  # a bare "not found" must last at least this long
     weak_looks: int = 3  # of which no two can lie in the same burst
+    weak_gap_s: float = 48 * 3600.0  # further apart, one bare "not found" confirms no other
     burst_s: float = 3600.0  # longest burst of false "not found"
     stale_s: float = 60.0  # oldest copy that an answer "alive" may come from
     settle_s: float = 24 * 3600.0  # alive answers over this long end a flicker
