@@ -13,7 +13,6 @@ from vanished.judge.settings import JudgeSettings, span
 from vanished.judge.streaks import Point, Streak
 from vanished.model import Micros, Via
 
-
 STRONG = "judge/confirmed-strong"
 
 
