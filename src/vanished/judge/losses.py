@@ -48,7 +48,7 @@ def weigh(past: Sequence[Streak], settings: JudgeSettings, trust: Trust) -> Loss
     alternated = _transitions(cluster, before) >= 2
     if alternated and not long:
         return Loss(State.FLICKERING, streak, cluster, before, ("judge/flickering", *notes))
-    if how == "judge/confirmed-weak" and (streak.listed and not long or not _seen_alive(past)):
+    if how == "judge/confirmed-weak" and ((streak.listed and not long) or not _seen_alive(past)):
         how = ""
     if how:
         lacks = _lacks(streak, settings, trust)
@@ -97,8 +97,8 @@ def _vouched_for(proven: Sequence[Point], settings: JudgeSettings, trust: Trust)
 
 
 def _seen_alive(past: Sequence[Streak]) -> bool:
-    """Whether the subject was ever proven alive: "not found" is said of what never was, too."""
-    return any(point.proven for streak in past if streak.alive for point in streak.points)
+    """Whether it was ever shown, if only in doubt: "not found" is said of what never was, too."""
+    return any(streak.alive for streak in past)
 
 
 def _notes(streak: Streak) -> tuple[str, ...]:
