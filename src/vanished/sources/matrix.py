@@ -45,7 +45,7 @@ from vanished.model import (
     failed,
 )
 from vanished.net.exchange import Exchange, Fetch
-from vanished.net.login import Login, variable_of
+from vanished.net.login import login_of
 from vanished.sources import Naming, Settings
 from vanished.sources import matrix_api as api
 from vanished.sources.matrix_api import Asker, Event, Page
@@ -79,10 +79,7 @@ class MatrixSource:
         """Raises ConfigError for a `server` or `token_env` that cannot be one."""
         self._name = name
         self._server = _server(str(settings.get("server", "")))
-        given = settings.get("token_env", "VANISHED_MATRIX_TOKEN")
-        variable = variable_of(self.platform, given, "token_env", "VANISHED_MATRIX_TOKEN")
-        most = settings.get("logins", 1)
-        self.login = Login(variable, most if isinstance(most, int) else 1)
+        self.login = login_of(self.platform, settings, "token_env", "VANISHED_MATRIX_TOKEN")
         self._join = settings.get("join", False) is True
 
     def account(self, address: str) -> Account:

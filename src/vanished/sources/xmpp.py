@@ -25,7 +25,6 @@ What an observer can see, measured on Prosody 0.12.3 with mod_muc_mam and mod_mu
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -51,6 +50,7 @@ from vanished.model import (
     version_hash,
 )
 from vanished.net.exchange import Fetch
+from vanished.net.login import login_of
 from vanished.sources import Naming, Settings
 from vanished.sources.xmpp_archive import Page, Removal, Stored, mark_of, query
 from vanished.sources.xmpp_room import (
@@ -89,11 +89,10 @@ class XmppSource:
         self._name = name
         plain = settings.get("plain", False) is True
         self._server = _server(str(settings.get("server", "")), plain=plain)
-        variable = str(settings.get("password_env", "VANISHED_XMPP_PASSWORD"))
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        login = login_of(self.platform, settings, "password_env", "VANISHED_XMPP_PASSWORD")
+        if len(login.sessions) > 1:
             raise ConfigError(
-                "[sources.xmpp] password_env has to be the name of an environment variable, such"
-                " as VANISHED_XMPP_PASSWORD; the password itself belongs in that variable."
+                "[sources.xmpp] logins: only one account can be used, the one that account names."
             )
         who = _JID.fullmatch(str(settings.get("account", "")).strip())
         if self._server and who is None:
@@ -103,9 +102,9 @@ class XmppSource:
                 ' "guest.example.org".'
             )
         nick = str(settings.get("nick", "reader")) if settings.get("join", False) is True else ""
-        self._observer = Observer(
-            (who and who["user"]) or "", who["domain"] if who else "", "", variable, plain, nick
-        )
+        user, domain = ((who["user"] or ""), who["domain"]) if who else ("", "")
+        self.login = login if user else None  # a guest has none
+        self._observer = Observer(user, domain, login, plain, nick)
 
     def account(self, address: str) -> Account:
         """The room at `address`; its url lies on the server that is asked."""
@@ -350,9 +349,8 @@ class XmppSource:
 
     def _visit(self, url: str, fetch: Fetch) -> Visit:
         base = url.partition("#")[0]
-        own = base == self._server
-        password = os.environ.get(self._observer.variable, "") if own else ""
-        return Visit(fetch, base, replace(self._observer, password=password.strip("\r\n")))
+        password = self._observer.login.secret if base == self._server else ""
+        return Visit(fetch, base, self._observer, password)
 
 
 def _is_correction(mark: Mark, one: Stored) -> bool:

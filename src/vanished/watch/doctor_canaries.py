@@ -46,7 +46,7 @@ def troubles(observatory: Observatory) -> Iterator[Finding]:
                 where = f"{platform} from {vantage}"
                 yield from _way(standing, where, looked, observatory)
         login = getattr(asked, "login", None)
-        if isinstance(login, Login):
+        if isinstance(login, Login) and login.used:
             yield from _login(observatory, platform, login)
 
 
