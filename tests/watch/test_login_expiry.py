@@ -223,10 +223,12 @@ async def test_a_server_in_trouble_is_no_refused_login(monkeypatch: pytest.Monke
     asked = XmppSource(name, {"server": URL, "account": "reader@example.org"})
     for reason in ("temporary-auth-failure", "aborted"):
         await asked.discover(asked.account(ROOM), "", Service(login=failure(reason)))
-        assert asked.login is not None
-        assert not asked.login.paused
+        login = login_of(asked)
+        assert login is not None
+        assert not login.paused
     await asked.discover(asked.account(ROOM), "", Service(login=failure("account-disabled")))
-    assert asked.login.paused
+    assert login is not None
+    assert login.paused
 
 
 async def test_a_second_account_takes_over_where_settings_allow_it(
