@@ -115,8 +115,9 @@ def init(
     --seal-to, a fresh key is made; move its file away.
     """
     from vanished.archive.making import make
+    from vanished.sources.registry import tables
 
-    made = make(folder, seal_to or [], seal=seal)
+    made = make(folder, seal_to or [], seal=seal, sources=tables())
     say(made.facts(), made.text(), as_json)
 
 

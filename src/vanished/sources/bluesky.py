@@ -27,6 +27,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import EvidenceError, UsageError
 from vanished.model import (
     Account,
@@ -49,7 +50,11 @@ from vanished.sources.at_identity import Identity
 from vanished.sources.bluesky_api import Answer, Asker
 from vanished.sources.page import observation
 
-KEYS: Mapping[str, type] = {"appview": str, "plc": str, "ask_host": bool}
+KEYS: Mapping[str, Key] = {
+    "appview": Key("https://public.api.bsky.app", "whose public API to ask"),
+    "plc": Key("https://plc.directory", "who says which host and keys belong to a did:plc"),
+    "ask_host": Key(False, "also ask each post's host, for what the AppView withholds"),
+}
 APPVIEW = "https://public.api.bsky.app"
 PLC = "https://plc.directory"
 MOST_PAGES = 10  # of one reading: a thousand posts

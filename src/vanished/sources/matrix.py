@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ALIVE,
@@ -50,10 +51,11 @@ from vanished.sources import Naming, Settings
 from vanished.sources import matrix_api as api
 from vanished.sources.matrix_api import Asker, Event, Page
 
-KEYS: Mapping[str, type] = {"server": str, "token_env": str, "join": bool}
-"""`server`: the homeserver to ask. `token_env`: the environment variable that holds the access
-token. `join = true`: enter rooms, which shows the observer to everybody there.
-"""
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://matrix.example.org", "the homeserver that your token is for"),
+    "token_env": Key("VANISHED_MATRIX_TOKEN", "the variable, or entry of the keyring"),
+    "join": Key(False, "enter rooms, which shows this observer to everybody there"),
+}
 
 MOST_PAGES = 10  # of one reading; what is left over comes with the next
 BACK_PAGES = 3  # read again when many older events changed

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ABSENT,
@@ -42,8 +43,9 @@ from vanished.sources import Naming, Settings
 from vanished.sources.html import Page, is_cut, is_too_deep
 from vanished.sources.notice import Pack, load_pack, pack_names
 
-KEYS: Mapping[str, type] = {"notices": list}
-"""`notices`: the packs to read pages by, in place of every pack that speaks of pages."""
+KEYS: Mapping[str, Key] = {
+    "notices": Key(["web", "wechat"], "packs to read pages by, in place of all")
+}
 
 REMEMBERED = 8192
 """Answers whose reading is remembered, about 300 bytes each."""

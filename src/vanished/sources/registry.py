@@ -1,7 +1,7 @@
 """Which source answers to which name: the file of that name in this folder.
 
 In: a platform's name and the settings. Out: its source, with its table of observatory.toml checked.
-A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` with their types, and
+A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` as `Key`s, and
 one class whose `platform` is NAME, made with the naming and that table. A file without `KEYS` is a
 part of another one. Only the file that is asked for is loaded: `vanished --help` loads no parser.
 """
@@ -16,6 +16,8 @@ from typing import cast
 
 from vanished import sources as room
 from vanished.archive.settings import COMMON_SOURCE_KEYS, Settings, source_table
+from vanished.archive.settings_asking import Key
+from vanished.archive.settings_template import source_tables
 from vanished.errors import UnknownPlatformError
 from vanished.sources import Making, Naming, Source
 
@@ -76,6 +78,16 @@ def keys(platform: str) -> Sequence[str]:
     """The keys that the table of `platform` may have; none if it has no source."""
     module = _file(platform)
     return () if module is None else (*module.KEYS, *COMMON_SOURCE_KEYS)
+
+
+def tables() -> str:
+    """The tables of all sources for a new observatory.toml, every key commented out."""
+    return source_tables({name: (about(name), _keys(name)) for name in platforms()})
+
+
+def _keys(platform: str) -> Mapping[str, Key]:
+    module = _file(platform)
+    return {} if module is None else cast("Mapping[str, Key]", module.KEYS)
 
 
 def _names() -> set[str]:

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import UsageError
 from vanished.model import (
     ALIVE,
@@ -69,17 +70,13 @@ from vanished.sources.weibo_ask import (
     read_list,
 )
 
-KEYS: Mapping[str, type] = {
-    "mobile": str,
-    "desktop": str,
-    "passport": str,
-    "visitor": bool,
-    "cookie_env": str,
+KEYS: Mapping[str, Key] = {
+    "mobile": Key("https://m.weibo.cn", "whom to ask first, such as a relay of yours"),
+    "desktop": Key("https://weibo.com", "whom to ask second"),
+    "passport": Key("https://passport.weibo.com", "who gives passes to visitors, in place of both"),
+    "visitor": Key(True, "take the pass that Weibo gives to every visitor"),
+    "cookie_env": Key("VANISHED_WEIBO_COOKIE", "the variable of a Cookie header of your own"),
 }
-"""`mobile`, `desktop`, `passport`: whom to ask in place of m.weibo.cn, weibo.com and Weibo's two
-visitor services. `visitor = false`: take no visitor's pass. `cookie_env`: the environment variable
-that holds a Cookie header of your own.
-"""
 
 _PASSPORTS = {
     MOBILE: "https://visitor.passport.weibo.cn",

@@ -32,6 +32,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ALIVE,
@@ -67,9 +68,14 @@ from vanished.sources.xmpp_room import (
 from vanished.sources.xmpp_session import Ended, Observer, Visit
 from vanished.sources.xmpp_xml import MAM_EXTENDED
 
-KEYS: Mapping[str, type] = {
-    "server": str, "account": str, "password_env": str, "join": bool, "nick": str, "plain": bool,
-}  # fmt: skip
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://xmpp.example.org:5281/http-bind", "your server's BOSH service"),
+    "account": Key("reader@example.org", "your account there, or a domain that takes guests"),
+    "password_env": Key("VANISHED_XMPP_PASSWORD", "the variable, or entry of the keyring"),
+    "join": Key(False, "enter rooms that refuse strangers: everybody there sees it"),
+    "nick": Key("reader", "the name under which to enter"),
+    "plain": Key(False, "allow http:// to a server on this machine"),
+}
 
 RETRACTED = "[retracted]"
 """Title of the wording of a message that the archive shows together with its retraction."""
