@@ -15,7 +15,17 @@ from tests.sources.pages import name
 from vanished.archive.settings import COMMON_SOURCE_KEYS, FILE, Settings, parse
 from vanished.archive.settings_template import template
 from vanished.errors import ConfigError, UnknownPlatformError, UsageError
-from vanished.sources.registry import about, check, keys, platforms, source, sources, tables
+from vanished.sources.registry import (
+    about,
+    account,
+    canary,
+    check,
+    keys,
+    platforms,
+    source,
+    sources,
+    tables,
+)
 
 HEAD = '[observatory]\nid = "abcdef0123456789"\n'
 PLATFORMS = {
@@ -33,6 +43,8 @@ KEYS = {
     "port": Key(80, "where"), "share": Key(0.5, "how much"), "rooms": Key(["a"], "which"),
     "more": Key({"a": ["b"]}, "more"), "open": Key(True, "whether"),
 }
+
+CANARY = "any post; gone: another"
 
 class Helper:
     platform = "another"
@@ -88,6 +100,53 @@ def test_a_single_post_has_the_name_that_a_list_gives_it(platform: str) -> None:
     for wrong in ("", "https://example.org/", "https://t.me/newschannel", "https://m.weibo.cn/u/7"):
         with pytest.raises(UsageError):
             made.post(wrong)
+
+
+LONE = {
+    **{platform: address for platform, (address, _, _) in POSTS.items()},
+    "page": "https://example.org/statement", "feed": "https://example.org/item",
+    "matrix": "!room:example.org/$event", "xmpp": "news@rooms.example.org/5f3dbc5e",
+    "reddit": "https://www.reddit.com/r/gauges/comments/abc1234/x/",
+    "x": "https://x.com/gauge/status/1900000000000000007",
+    "bluesky": "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/app.bsky.feed.post/3kaaaaaaaaa2b",
+}  # fmt: skip
+OWN_ACCOUNT = ("page", "wechat", "reddit", "x", "youtube")  # a single post can be watched there
+WHOLE = ("feed", "telegram")  # the address may as well be the account's: that is watched
+ACCOUNTS = """[sources.matrix]
+server = "https://matrix.example.org"
+[sources.xmpp]
+server = "https://xmpp.example.org/http-bind"
+account = "reader@example.org"
+"""
+
+
+@pytest.mark.parametrize("platform", LONE)
+def test_a_single_post_is_watched_or_refused_in_one_sentence(platform: str) -> None:
+    """Else a person who adds a post watches nothing, or a room that does not exist."""
+    if platform == "bluesky":
+        pytest.importorskip("libipld")
+    asked = source(platform, name, settings(ACCOUNTS))
+    post = asked.post(LONE[platform])
+    assert (post.platform, post.url.startswith("http")) == (platform, True)
+    if platform in OWN_ACCOUNT:
+        assert account(asked, LONE[platform]).url == post.url
+    elif platform in WHOLE:
+        assert account(asked, LONE[platform]).platform == platform
+    else:
+        with pytest.raises(UsageError, match=f"is a single post, and {platform} is") as caught:
+            account(asked, LONE[platform])
+        assert "add the account that it stands in" in str(caught.value)
+    with pytest.raises(UsageError) as refused:
+        account(asked, "\\nothing at all")
+    assert "single post" not in str(refused.value)
+
+
+def test_every_platform_says_which_of_its_posts_can_be_canaries() -> None:
+    """A platform that nobody can guard publishes its false answers."""
+    page = (Path(__file__).parents[2] / "docs/canaries.md").read_text(encoding="utf-8")
+    for platform in platforms():
+        assert f"| `{platform}` | {canary(platform)} |\n" in page
+        assert "; gone: " in canary(platform)
 
 
 def test_a_new_platform_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,9 @@ KEYS: Mapping[str, Key] = {
     "plc": Key("https://plc.directory", "who says which host and keys belong to a did:plc"),
     "ask_host": Key(False, "also ask each post's host, for what the AppView withholds"),
 }
+CANARY = (
+    "a post by its at:// address, with the DID: of a service's own account; gone: one you deleted"
+)
 APPVIEW = "https://public.api.bsky.app"
 PLC = "https://plc.directory"
 MOST_PAGES = 10  # of one reading: a thousand posts

@@ -55,6 +55,7 @@ from vanished.sources.page import (
 KEYS: Mapping[str, Key] = {
     "notices": Key(["web", "wechat"], "packs to read pages by, in place of all")
 }
+CANARY = "the page of an old item, of a library or an office; gone: a page that answers 404 or 410"
 
 LARGE = 200_000
 """Bytes of a feed that is read beside the loop: feedparser takes about 2 s a megabyte."""

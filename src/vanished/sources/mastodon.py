@@ -62,6 +62,7 @@ from vanished.sources.shown_count import shown_count
 
 KEYS: Mapping[str, Key] = {}
 """No settings of its own: an account names its server."""
+CANARY = "https://SERVER/@USER/ID, of the server's own administration; gone: one you deleted there"
 
 PAGE = 40  # the most that Mastodon gives at once
 MOST_PAGES = 5  # of one reading

@@ -56,6 +56,7 @@ KEYS: Mapping[str, Key] = {
     "token_env": Key("VANISHED_MATRIX_TOKEN", "the variable, or entry of the keyring"),
     "join": Key(False, "enter rooms, which shows this observer to everybody there"),
 }
+CANARY = "ROOM/EVENT, such as !abc:example.org/$event, in a room you keep; gone: one you redacted"
 
 MOST_PAGES = 10  # of one reading; what is left over comes with the next
 BACK_PAGES = 3  # read again when many older events changed
@@ -64,7 +65,7 @@ MOST_ASKED = 20  # changed events asked for one by one in one reading
 MOST_KEPT = 300  # changed events, and edits, that the cursor remembers
 
 _ALIAS = re.compile(r"#[^\s:]+:(?P<server>[!-~]+)")
-_ROOM = re.compile(r"![!-9;-~]+:[!-~]+|![A-Za-z0-9_-]{43}")  # room version 12 names no server
+_ROOM = re.compile(r"![!-9;-~]+:[!-.0-~]+|![A-Za-z0-9_-]{43}")  # room version 12 names no server
 
 
 class MatrixSource:

@@ -46,6 +46,7 @@ from vanished.sources.notice import Pack, load_pack, pack_names
 KEYS: Mapping[str, Key] = {
     "notices": Key(["web", "wechat"], "packs to read pages by, in place of all")
 }
+CANARY = "any address that will stay, best of the same server; gone: one that answers 404 or 410"
 
 REMEMBERED = 8192
 """Answers whose reading is remembered, about 300 bytes each."""

@@ -24,6 +24,7 @@ from vanished.sources.single import Form, Reading, SinglePost, is_on, notice_at,
 KEYS: Mapping[str, Key] = {
     "server": Key("https://www.reddit.com", "whom to ask, such as a relay of yours")
 }
+CANARY = "an old announcement of a large community; gone: a post that says [removed]"
 
 _ADDRESS = re.compile(
     r"(?:/r/\w{2,24})?/comments/([a-z0-9]{4,13})(?:/[^/]*)?(?:/([a-z0-9]{4,13}))?/?", re.I

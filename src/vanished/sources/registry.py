@@ -1,7 +1,8 @@
 """Which source answers to which name: the file of that name in this folder.
 
 In: a platform's name and the settings. Out: its source, with its table of observatory.toml checked.
-A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` as `Key`s, and
+A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` as `Key`s; `CANARY`, a
+line on which of its posts can be canaries (docs/canaries.md, `vanished canaries`, the doctor); and
 one class whose `platform` is NAME, made with the naming and that table. A file without `KEYS` is a
 part of another one. Only the file that is asked for is loaded: `vanished --help` loads no parser.
 """
@@ -18,7 +19,8 @@ from vanished import sources as room
 from vanished.archive.settings import COMMON_SOURCE_KEYS, Settings, source_table
 from vanished.archive.settings_asking import Key
 from vanished.archive.settings_template import source_tables
-from vanished.errors import UnknownPlatformError
+from vanished.errors import UnknownPlatformError, UsageError
+from vanished.model import Account
 from vanished.sources import Making, Naming, Source
 
 
@@ -65,6 +67,27 @@ def check(settings: Settings, beside: Collection[str] = ()) -> None:
 def platforms() -> tuple[str, ...]:
     """Every platform that has a source, in order. Loads them all, so it is for lists and errors."""
     return tuple(name for name in sorted(_names()) if _file(name) is not None)
+
+
+def account(asked: Source, address: str) -> Account:
+    """What is to be watched at `address`. Raises UsageError for what cannot be, in one sentence."""
+    try:
+        return asked.account(address)
+    except UsageError as refused:
+        try:
+            asked.post(address)
+        except UsageError:
+            raise refused from None
+        raise UsageError(
+            f"'{address.strip()[:80]}' is a single post, and {asked.platform} is watched by account"
+            " only: add the account that it stands in. As a canary a single post will do."
+        ) from None
+
+
+def canary(platform: str) -> str:
+    """Which posts of `platform` can be canaries, in a line; "" if it has no source."""
+    module = _file(platform)
+    return "" if module is None else str(module.CANARY)
 
 
 def about(platform: str) -> str:

@@ -45,6 +45,10 @@ from vanished.sources.page import PageReader, observation
 from vanished.sources.telegram_page import NAME, ChannelPage, Message
 
 KEYS: Mapping[str, Key] = {"server": Key("https://t.me", "whom to ask, such as a relay of yours")}
+CANARY = (
+    "https://t.me/NAME/NUMBER, an old one of an official channel; gone: a number "
+    "between two others that was deleted"
+)
 
 MOST_PAGES = 5  # of one reading; a page holds about 20 messages
 

@@ -67,6 +67,7 @@ from vanished.sources.wechat_page import (
 KEYS: Mapping[str, Key] = {
     "server": Key("https://mp.weixin.qq.com", "whom to ask, such as a relay of yours")
 }
+CANARY = "an old article of an office or a library; gone: one that shows the notice you study"
 
 MOST_PAGES = 5  # of a list in one reading
 PER_PAGE = 20  # of an album; the history has pages of 10 pushes

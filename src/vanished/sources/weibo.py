@@ -77,6 +77,10 @@ KEYS: Mapping[str, Key] = {
     "visitor": Key(True, "take the pass that Weibo gives to every visitor"),
     "cookie_env": Key("VANISHED_WEIBO_COOKIE", "the variable of a Cookie header of your own"),
 }
+CANARY = (
+    "https://m.weibo.cn/detail/NUMBER, an old one of an official account; gone: one "
+    "whose page says so"
+)
 
 _PASSPORTS = {
     MOBILE: "https://visitor.passport.weibo.cn",

@@ -43,6 +43,7 @@ from vanished.sources.single import (
 KEYS: Mapping[str, Key] = {
     "server": Key("https://cdn.syndication.twimg.com", "whom to ask, such as a relay of yours")
 }
+CANARY = "an old post of an organization; gone: one whose tombstone you have seen"
 
 _ADDRESS = re.compile(r"/(?:\w{1,20}|i/web)/status(?:es)?/(\d{1,20})(?:/.*)?")
 _WITHHELD = re.compile(

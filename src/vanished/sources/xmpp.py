@@ -76,6 +76,7 @@ KEYS: Mapping[str, Key] = {
     "nick": Key("reader", "the name under which to enter"),
     "plain": Key(False, "allow http:// to a server on this machine"),
 }
+CANARY = "ROOM/STANZA-ID, in a room you keep; gone: one that a moderator took away"
 
 RETRACTED = "[retracted]"
 """Title of the wording of a message that the archive shows together with its retraction."""

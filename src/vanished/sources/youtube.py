@@ -26,6 +26,7 @@ from vanished.sources.single import Form, Reading, SinglePost, is_on, notice_at,
 KEYS: Mapping[str, Key] = {
     "server": Key("https://www.youtube.com", "whom to ask, such as a relay of yours")
 }
+CANARY = "an old video of a broadcaster; gone: one whose player says that it was removed"
 
 _VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
 _PLAYER = re.compile(r"\bytInitialPlayerResponse\s*=\s*(?=\{)")
