@@ -100,10 +100,9 @@ def test_what_was_committed_is_read_back(folder: Path) -> None:
         row, entry = a_post(observatory, 7)
         gone = Signal(Kind.GONE, frozenset({Cause.PLATFORM}), rule="x/y@1", words="此内容")
         entry.changes += [looked(observatory, row, 8), looked(observatory, row, 9, gone)]
-        entry.changes[-1] = Change(
-            row, entry.changes[-1].observation, run=row.track.run or 0,
-            case=(entry.changes[-1].observation,),  # type: ignore[arg-type]
-        )  # fmt: skip
+        seen = entry.changes[-1].observation
+        assert seen is not None
+        entry.changes[-1] = Change(row, seen, run=row.track.run or 0, case=(seen,))
         row.track.has_case, row.track.state = True, State.SUSPECTED
         entry.versions.append(Wording(row.subject, 8 * SECOND, Version("v", "题", "文", ("m",))))
         verdict = Verdict(row.subject, State.SUSPECTED, frozenset({Cause.PLATFORM}), method="t/1")
@@ -114,7 +113,7 @@ def test_what_was_committed_is_read_back(folder: Path) -> None:
         assert observatory.looks == 2
         assert observatory.post_rows([row.id]) == [row]
         assert observatory.post_rows_by_key([row.subject, "nobody"]) == {row.subject: row}
-        assert observatory.case(row.subject) == [entry.changes[-1].observation]
+        assert observatory.case(row.subject) == [seen]
         assert observatory.verdict(row.subject) == verdict
         with observatory.past() as con:
             assert con.execute("select sum(looks), count(*) from observations").fetchall() == [

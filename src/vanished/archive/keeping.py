@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
@@ -33,10 +33,11 @@ from vanished.archive.mapping import (
     post_update,
     post_values,
 )
+from vanished.archive.present import insert_many
 from vanished.archive.rows import AccountRow, Entry, PostRow, Row, host_of
 from vanished.archive.vault import Vault
 from vanished.errors import DamagedError
-from vanished.model import Kind, Observation, Via
+from vanished.model import Kind, Observation, Version, Via
 
 NextRow = Callable[[str], int]
 """The next free row of a table of the tail."""
@@ -47,11 +48,20 @@ MEDIA: Final = "versions.media"
 
 
 def keep(
-    connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
+    connection: sa.Connection,
+    entry: Entry,
+    seq: int,
+    next_row: NextRow,
+    vault: Vault,
+    *,
+    bare: bool,
 ) -> None:
-    """Write `entry` under the number `seq`."""
+    """Write `entry` under the number `seq`; `bare`: wordings by their hashes only."""
     _keep_subjects(connection, entry, seq, next_row, vault)
-    _keep_looks(connection, entry, seq, next_row, vault)
+    _keep_looks(connection, entry, seq, next_row)
+    versions = (_bare(each) if bare else _sealed(each, vault) for each in entry.versions)
+    _append(connection, "versions", seq, versions, next_row)
+    _keep_beside(connection, entry, seq, next_row, vault)
     _keep_verdicts(connection, entry, seq, next_row)
 
 
@@ -85,10 +95,11 @@ def _keep_subjects(
         )
         accounts = [columns.AccountFacts.of(row.account) for row in entry.new_accounts]
         _append(connection, "accounts", seq, accounts, next_row)
-    if entry.new_posts:
-        connection.execute(present.posts.insert(), [post_values(r, vault) for r in entry.new_posts])
-        posts = [columns.PostFacts.of(row.post) for row in entry.new_posts]
-        _append(connection, "posts", seq, posts, next_row)
+    insert_many(
+        connection, present.posts.insert(), (post_values(r, vault) for r in entry.new_posts)
+    )
+    posts = (columns.PostFacts.of(row.post) for row in entry.new_posts)
+    _append(connection, "posts", seq, posts, next_row)
     changed = {id(c.row): c.row for c in entry.changes if id(c.row) not in made}
     rows = list(changed.values())
     if updates := [post_update(row) for row in rows if isinstance(row, PostRow)]:
@@ -97,31 +108,26 @@ def _keep_subjects(
         _many(connection, UPDATE_ACCOUNT, updates)
 
 
-def _keep_looks(
-    connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
-) -> None:
-    fresh: list[dict[str, object]] = []
-    longer: list[dict[str, Any]] = []
-    for change in entry.changes:
-        seen = change.observation
-        if seen is None:
-            continue
-        if change.extends:
-            longer.append(
-                {
-                    "b_row": change.run,
-                    "b_subject": seen.subject,
-                    "b_asked": seen.last_asked_at,
-                    "b_answered": seen.last_answered_at,
-                    "b_looks": seen.looks,
-                    "b_seq": seq,
-                }
-            )
-        else:
-            seen = _unnamed(seen, change.row)
-            fresh.append({"row": change.run, "seq": seq, **_named(OBSERVATIONS, seen)})
-    if fresh:
-        connection.execute(present.TAILS["observations"].insert(), fresh)
+def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
+    looks = [c for c in entry.changes if c.observation is not None]
+    fresh = (
+        {"row": c.run, "seq": seq, **_named(OBSERVATIONS, _unnamed(c.observation, c.row))}
+        for c in looks
+        if c.observation is not None and not c.extends
+    )
+    insert_many(connection, present.TAILS["observations"].insert(), fresh)
+    longer = [
+        {
+            "b_row": c.run,
+            "b_subject": c.observation.subject,
+            "b_asked": c.observation.last_asked_at,
+            "b_answered": c.observation.last_answered_at,
+            "b_looks": c.observation.looks,
+            "b_seq": seq,
+        }
+        for c in looks
+        if c.observation is not None and c.extends
+    ]
     if longer:
         extended = _many(connection, EXTEND_RUN, longer)
         if extended != len(longer):  # a look that extends nothing would be lost without a word
@@ -129,8 +135,12 @@ def _keep_looks(
                 f"{len(longer) - extended} of {len(longer)} looks belong to runs that the tail does"
                 " not hold; nothing of this commit was kept: start the watch again"
             )
-    versions = [_sealed(wording, vault) for wording in entry.versions]
-    _append(connection, "versions", seq, versions, next_row)
+
+
+def _keep_beside(
+    connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
+) -> None:
+    """Coverage, pictures, and the session."""
     _append(connection, "coverage", seq, entry.coverage, next_row)
     _append(connection, "pictures", seq, entry.pictures, next_row)
     if entry.picture_sets:
@@ -144,28 +154,31 @@ def _keep_looks(
 
 def _keep_verdicts(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:
     cases = {c.row.subject: c.case for c in entry.changes if c.case is not None}
-    if cases:
-        facts = [
+    insert_many(
+        connection,
+        present.cases.insert().prefix_with("OR REPLACE"),
+        (
             {"subject": key, "facts": _json([OBSERVATIONS.to_row(seen) for seen in case])}
             for key, case in cases.items()
-        ]
-        connection.execute(present.cases.insert().prefix_with("OR REPLACE"), facts)
-    if entry.verdicts:
-        facts = [
+        ),
+    )
+    insert_many(
+        connection,
+        present.verdicts.insert().prefix_with("OR REPLACE"),
+        (
             {"subject": subject, "facts": _json(columns.VERDICTS.to_row(judgement))}
             for subject, judgement in entry.verdicts.items()
-        ]
-        connection.execute(present.verdicts.insert().prefix_with("OR REPLACE"), facts)
-        _append(connection, "verdicts", seq, list(entry.verdicts.values()), next_row)
+        ),
+    )
+    _append(connection, "verdicts", seq, entry.verdicts.values(), next_row)
 
 
 def _append(
-    connection: sa.Connection, name: str, seq: int, nouns: Sequence[object], next_row: NextRow
+    connection: sa.Connection, name: str, seq: int, nouns: Iterable[object], next_row: NextRow
 ) -> None:
-    if nouns:
-        table = columns.TABLES[name]
-        values = [{"row": next_row(name), "seq": seq, **_named(table, noun)} for noun in nouns]
-        connection.execute(present.TAILS[name].insert(), values)
+    table = columns.TABLES[name]
+    values = ({"row": next_row(name), "seq": seq, **_named(table, noun)} for noun in nouns)
+    insert_many(connection, present.TAILS[name].insert(), values)
 
 
 _ADDRESS = re.compile(
@@ -200,6 +213,10 @@ def _unnamed(seen: Observation, row: Row) -> Observation:
     for own in (noun.url, host_of(noun.url), noun.native_id):
         words = words.replace(own, "…") if own else words
     return replace(seen, signal=replace(seen.signal, words=without_addresses(words)))
+
+
+def _bare(wording: Wording) -> Wording:
+    return replace(wording, version=Version(wording.version.hash))
 
 
 def _sealed(wording: Wording, vault: Vault) -> Wording:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -36,7 +36,7 @@ from vanished.errors import (
     ObservatoryError,
     UsageError,
 )
-from vanished.model import Account, Micros, Version
+from vanished.model import Account, Micros
 
 GAP: Micros = 60_000_000  # a pause of the watch longer than this is a gap in the coverage
 
@@ -232,14 +232,8 @@ class Observatory(Reading):
 
     def _tail(self, upto: int) -> dict[str, columns.Columns]:
         """Rows of the tail later than commit `upto`, as columns."""
-        found: dict[str, columns.Columns] = {}
         with self._engine.connect() as connection:
-            for name, kind in columns.TABLES.items():
-                table = present.TAILS[name]
-                query = sa.select(*(table.c[field] for field in kind.fields))
-                rows = connection.execute(query.where(table.c.seq > upto).order_by(table.c.row))
-                found[name] = kind.of_rows([tuple(row) for row in rows])
-        return found
+            return {name: present.tail(connection, name, upto) for name in columns.TABLES}
 
     def routes(self) -> list[Coverage]:
         """What is known of the ways to the platforms, in order: see `columns.ROUTES`."""
@@ -317,7 +311,9 @@ class Observatory(Reading):
         try:
             return self._commit(entry, now)
         except BaseException:
-            if self.proof is not None and entry.evidence:  # its bytes count for nothing
+            if self.proof is not None and (
+                entry.evidence or entry.record
+            ):  # its bytes count for nothing
                 self.proof = None
                 with contextlib.suppress(ObservatoryError):
                     self.open_proof()
@@ -328,18 +324,18 @@ class Observatory(Reading):
         looks = self.looks + sum(
             change.observation.looks for change in entry.changes if change.observation is not None
         )
-        if self.proof is not None and self.proof.sealed:  # words lie sealed with the bytes, only
-            entry.versions = [replace(w, version=Version(w.version.hash)) for w in entry.versions]
+        bare = self.proof is not None and self.proof.sealed  # words lie sealed with the bytes, only
         with storage(self.folder), self._engine.begin() as connection:
             if self.proof is not None:
-                self.proof.keep(connection, entry.evidence)
-            keep(connection, entry, seq, self._next_row, self.vault)
+                self.proof.keep(connection, chain(entry.evidence, entry.record))
+            keep(connection, entry, seq, self._next_row, self.vault, bare=bare)
             for key, value in (("seq", seq), ("looks", looks)):
                 connection.execute(
                     present.meta.update().where(present.meta.c.key == key).values(value=str(value))
                 )
             if self._looking:
                 connection.execute(present.sessions.update().values(last_at=now))
+        entry.clear()  # a peer's record and its way into the journal would not fit side by side
         if self.proof is not None:
             self.proof.acknowledged(now)
         self.seq, self.looks = seq, looks
@@ -371,7 +367,8 @@ class Observatory(Reading):
     def flush(self) -> None:
         """Move the tail into the journal."""
         with storage(self.folder):
-            self.journal.flush(self._tail(self.journal.upto), self.seq)
+            with self._engine.connect() as connection:
+                self.journal.flush(present.Tail(connection, self.journal.upto), self.seq)
             self._drop_moved()
             self.oldest_run = self._next_rows["observations"]
             self._waiting = 0

@@ -29,13 +29,15 @@ def write_segments(
     """Write the segments of one flush; each path is in `written` before it can exist."""
     segments: list[Segment] = []
     with own_duckdb(folder) as connection:
-        for name, columns in tables.items():
-            table = TABLES[name]
+        for name in tables:
+            table, columns = TABLES[name], tables[name]
             load(connection, table, columns, name)
             for where, condition in _partitions(table, columns):
                 path = folder / name / where / f"{upto:016d}.parquet"
                 rows = f"SELECT * FROM {name} WHERE {condition}"
                 segments.append(write_segment(connection, folder, table, rows, path, written))
+            run(connection, f"DROP TABLE {name}")
+            del columns  # an import's are large: one table at a time
     return segments
 
 

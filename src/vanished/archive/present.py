@@ -14,8 +14,9 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from vanished.errors import DamagedError, StorageError
 
 FILE = "present.sqlite"
 SCRUB: Final = "scrub"  # key of meta: old pages may still hold what was deleted
+AT_ONCE = 2000  # rows that are handed to the database together
 BUSY_S = 10.0  # how long to wait for others who hold the database
 metadata = sa.MetaData()
 
@@ -300,3 +302,35 @@ def storage(folder: Path) -> Iterator[None]:
                     f"{folder / FILE} is damaged ({reason}); restore it from a copy"
                 ) from None
             raise
+
+
+def insert_many(
+    connection: sa.Connection, statement: sa.Insert, rows: Iterable[dict[str, Any]]
+) -> None:
+    """Run `statement` for all of `rows`, in parts: a commit may hold a peer's whole record."""
+    coming = iter(rows)
+    while part := list(islice(coming, AT_ONCE)):
+        connection.execute(statement, part)
+
+
+def tail(connection: sa.Connection, name: str, upto: int) -> columns.Columns:
+    """Rows of a table of the tail later than commit `upto`, as columns."""
+    table, kind = TAILS[name], columns.TABLES[name]
+    query = sa.select(*(table.c[field] for field in kind.fields))
+    return kind.gathered(connection.execute(query.where(table.c.seq > upto).order_by(table.c.row)))
+
+
+class Tail(Mapping[str, columns.Columns]):
+    """The same of every table, each read when it is asked for and held by whoever asked."""
+
+    def __init__(self, connection: sa.Connection, upto: int) -> None:
+        self._connection, self._upto = connection, upto
+
+    def __getitem__(self, name: str) -> columns.Columns:
+        return tail(self._connection, name, self._upto)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(columns.TABLES)
+
+    def __len__(self) -> int:
+        return len(columns.TABLES)

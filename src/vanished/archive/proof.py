@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -22,13 +23,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vanished.archive import keys, present
-from vanished.archive.capture.manifest import SALT_BYTES, Statement, entry, leaf_hash
+from vanished.archive.capture.manifest import SALT_BYTES, Statement, Subject, entry, leaf_hash
 from vanished.archive.capture.records import Capture, Payload, capture_bytes
 from vanished.archive.capture.sealing import recipients
 from vanished.archive.capture.segments import Place, SegmentWriter
 from vanished.archive.durable import TEMPORARY, make_folder, refusals, write_atomically
 from vanished.archive.log.log import CHECKPOINT, Log
 from vanished.archive.log.note import SignerKey
+from vanished.archive.present import insert_many
 from vanished.archive.rows import Evidence
 from vanished.archive.settings import Settings
 from vanished.errors import DamagedError, InputError
@@ -77,6 +79,18 @@ def _finish_rotation(folder: Path, observatory: str) -> None:
         aside.replace(keys.place(keys.LOG, observatory))
     else:
         aside.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the present names of a capture that was written."""
+
+    index: int
+    leaf: bytes
+    at: Micros
+    subjects: tuple[Subject, ...]
+    beside: frozenset[str]
+    payloads: tuple[Payload, ...]
 
 
 class Proof:
@@ -146,52 +160,73 @@ class Proof:
 
     # -- the commit -------------------------------------------------------------------------
 
-    def keep(self, connection: sa.Connection, evidence: Sequence[Evidence]) -> None:
+    def keep(self, connection: sa.Connection, evidence: Iterable[Evidence]) -> None:
         """Make the bytes of `evidence` durable and name them in the transaction of `connection`.
 
-        Its leaves come in the order of `next_leaf`, none left out. Raises StorageError.
+        Its leaves come in the order of `next_leaf`, none left out. Each is made into a capture,
+        written and forgotten before the next is asked for. Raises StorageError.
         """
-        if not evidence:
-            return
-        expected = list(range(self._kept, self._kept + len(evidence)))
-        if [each.index for each in evidence] != expected:
-            raise ValueError("the leaves of a commit must follow those of the last, in order")
-        fresh: dict[bytes, Payload] = {}
-        captures = [self._capture(each, connection, fresh) for each in evidence]
-        places = self._writer.append(captures)
-        connection.execute(
-            present.captures.insert(),
-            [_row(c, place) for c, place in zip(captures, places, strict=True)],
+        made: list[_Made] = []
+        places = self._writer.append(self._captures(connection, evidence, made))
+        insert_many(
+            connection, present.captures.insert(), map(_row, made, places),
+        )  # fmt: skip
+        insert_many(
+            connection,
+            present.shown.insert().prefix_with("OR REPLACE"),
+            (
+                {"key": subject.key, "leaf": each.index, "what": subject.what}
+                for each in made
+                for subject in each.subjects
+            ),
         )
-        shown = [
-            {"key": subject.key, "leaf": each.index, "what": subject.what}
-            for each in evidence
-            for subject in each.subjects
-        ]
-        if shown:
-            connection.execute(present.shown.insert().prefix_with("OR REPLACE"), shown)
-        beside = [
-            {"key": key, "leaf": each.index, "what": BESIDE}
-            for each in evidence
-            for key in each.beside
-        ]
-        if beside:
-            connection.execute(present.shown.insert().prefix_with("OR IGNORE"), beside)
-        payloads = [
-            {
-                "key": self._payload_key(payload.url, payload.sha256),
-                "leaf": capture.index,
-                "record": payload.id,
-                "at": payload.at,
-            }
-            for each, capture in zip(evidence, captures, strict=True)
-            for payload in capture.payloads
-            if not each.whole
-        ]
-        if payloads:
-            connection.execute(present.payloads.insert().prefix_with("OR REPLACE"), payloads)
-        self._kept += len(evidence)
-        self._pending += [capture.leaf for capture in captures]
+        insert_many(
+            connection,
+            present.shown.insert().prefix_with("OR IGNORE"),
+            (
+                {"key": key, "leaf": each.index, "what": BESIDE}
+                for each in made
+                for key in each.beside
+            ),
+        )
+        insert_many(
+            connection,
+            present.payloads.insert().prefix_with("OR REPLACE"),
+            (
+                {
+                    "key": self._payload_key(payload.url, payload.sha256),
+                    "leaf": each.index,
+                    "record": payload.id,
+                    "at": payload.at,
+                }
+                for each in made
+                for payload in each.payloads
+            ),
+        )
+        self._kept += len(made)
+        self._pending += [each.leaf for each in made]
+
+    def _captures(
+        self, connection: sa.Connection, evidence: Iterable[Evidence], made: list[_Made]
+    ) -> Iterator[Capture]:
+        """The capture of each, with a note in `made` of what the present is to name of it."""
+        fresh: dict[bytes, Payload] = {}
+        for each in evidence:
+            if each.index != self._kept + len(made):
+                raise ValueError("the leaves of a commit must follow those of the last, in order")
+            capture = self._capture(each, connection, fresh)
+            payloads = () if each.whole else capture.payloads
+            made.append(
+                _Made(
+                    capture.index,
+                    capture.leaf,
+                    capture.captured_at,
+                    each.subjects,
+                    each.beside,
+                    payloads,
+                )
+            )
+            yield capture
 
     def _capture(
         self, evidence: Evidence, connection: sa.Connection, fresh: dict[bytes, Payload]
@@ -302,12 +337,12 @@ class Proof:
         self._writer.close()
 
 
-def _row(capture: Capture, place: Place) -> dict[str, object]:
+def _row(made: _Made, place: Place) -> dict[str, object]:
     return {
-        "leaf": capture.index,
-        "hash": capture.leaf,
+        "leaf": made.index,
+        "hash": made.leaf,
         "stored": place.sha256,
-        "at": capture.captured_at,
+        "at": made.at,
         "segment": place.segment,
         "offset": place.offset,
         "length": place.length,

@@ -6,7 +6,7 @@ subject until the commit that keeps what was learnt (one writer, one thread).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vanished.archive.capture.manifest import Subject
@@ -137,7 +137,7 @@ class Evidence:
 
 @dataclass(slots=True)
 class Entry:
-    """What one commit keeps, all or nothing; in order of arrival."""
+    """What one commit keeps, all or nothing; in order of arrival. The commit uses it up."""
 
     changes: list[Change] = field(default_factory=list)
     new_accounts: list[AccountRow] = field(default_factory=list)
@@ -146,6 +146,15 @@ class Entry:
     verdicts: dict[str, Judgement] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    record: Sequence[Evidence] = ()  # a peer's, after `evidence`; each is asked for once, in order
     pictures: list[Picture] = field(default_factory=list)
     picture_sets: dict[str, PictureSet] = field(default_factory=dict)  # by post
     session: Micros | None = None  # a watch begins to look: what came before is in `coverage`
+
+    def clear(self) -> None:
+        """Let go of what it held."""
+        for each in (self.changes, self.new_accounts, self.new_posts, self.versions):
+            each.clear()
+        self.verdicts.clear()
+        self.evidence.clear()
+        self.record = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -17,6 +18,8 @@ Columns = Mapping[str, NDArray[Any]]
 """Column name -> values, all of one length. A missing value is masked (integers) or None (text)."""
 
 Noun = TypeVar("Noun")
+
+AT_ONCE: Final = 5000  # rows that are made into columns together
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,31 @@ class Table(Generic[Noun]):
             for (name, field), column in zip(self.fields.items(), columns, strict=True)
         }
 
+    def gathered(self, rows: Iterable[Sequence[Any]]) -> Columns:
+        """The same of many rows, taken as they come; a text that returns is held once."""
+        coming, texts, parts = iter(rows), dict[str, str](), list[Columns]()
+        while part := list(islice(coming, AT_ONCE)):
+            parts.append(
+                self.of_rows(
+                    [[texts.setdefault(v, v) if type(v) is str else v for v in row] for row in part]
+                )
+            )
+        if not parts:
+            return self.of_rows([])
+        return {name: _joined([part[name] for part in parts]) for name in self.fields}
+
     def decode(self, columns: Columns) -> list[Noun]:
         """The nouns of `columns`; further columns are ignored."""
         values = (columns[name].tolist() for name in self.fields)
         return [self.from_row(*row) for row in zip(*values, strict=True)]
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    masked = isinstance(arrays[0], np.ma.MaskedArray)
+    if not masked:
+        return np.concatenate(arrays)
+    joined: NDArray[Any] = np.ma.concatenate(arrays)  # type: ignore[no-untyped-call]
+    return joined
 
 
 def _array(field: Field, values: Sequence[Any]) -> NDArray[Any]:

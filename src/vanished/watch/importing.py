@@ -7,15 +7,18 @@ are not asked again: their addresses are not in such records.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 from vanished.archive.columns import GAP, OBSERVATIONS, Judgement, Wording
 from vanished.archive.observatory import Observatory
-from vanished.archive.rows import AccountRow, Entry, PostRow, Track
+from vanished.archive.rows import AccountRow, Change, Entry, Evidence, PostRow, Track
 from vanished.clock import SystemClock
 from vanished.errors import UsageError
 from vanished.model import Micros, Observation, Post, State, at
@@ -81,6 +84,11 @@ def read_record(observatory: Observatory, peer: str, file: Path) -> Imported:
 
 def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     """Read the whole of `file`, then keep it in one commit."""
+    with _uncollected():
+        return _take_over(observatory, peer, file)
+
+
+def _take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     record = read_record(observatory, peer, file)
     now = SystemClock().now()
     entry = Entry()
@@ -88,6 +96,7 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     by_post: dict[str, list[Observation]] = {}
     for observation in record.observations:
         by_post.setdefault(observation.subject, []).append(observation)
+    record = replace(record, observations=())  # what is told of a post is taken from it once
     known_rows = observatory.post_rows_by_key([post.key for post in record.posts])
     held = _held(observatory)
     known = 0
@@ -100,8 +109,9 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
         row = known_rows.get(post.key) or _new_post(observatory, accounts, post, entry)
         case = observatory.case(post.key) if row.track.has_case else []
         before = held.get(post.key, ())
-        fresh = [seen for seen in by_post.get(post.key, []) if not _stands_in(before, seen)]
-        known += len(by_post.get(post.key, [])) - len(fresh)
+        said = by_post.pop(post.key, [])
+        fresh = [seen for seen in said if not _stands_in(before, seen)]
+        known += len(said) - len(fresh)
         if not fresh:
             continue
         judgement = _enter(observatory, row, case, fresh, entry, now)
@@ -112,11 +122,8 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     entry.versions += [Wording(p, seen, v) for p, seen, v in record.versions if p in new]
     if observatory.proof is not None:
         source = {"peer": peer, "file_sha256": _digest(file)}
-        _prove(entry, source, observatory.next_leaf, now)
-    if entry.changes:
-        entry.coverage += record.coverage
-        observatory.commit(entry, now)
-    return TakenOver(
+        entry.record = _Record(entry, source, observatory.next_leaf, now)
+    taken = TakenOver(
         peer=peer,
         accounts=len(entry.new_accounts),
         posts=len(entry.new_posts),
@@ -127,6 +134,11 @@ def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
         conflicts=conflicts,
         gaps=[(gap.since, gap.until) for gap in record.coverage if gap.what == GAP],
     )
+    if entry.changes:
+        entry.coverage += record.coverage
+        del record, by_post, known_rows
+        observatory.commit(entry, now)
+    return taken
 
 
 def _digest(record: Path) -> str:
@@ -139,22 +151,57 @@ def _digest(record: Path) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _prove(
-    entry: Entry, source: Mapping[str, str], next_leaf: Callable[[], int], now: Micros
-) -> None:
-    """Every record that we took over becomes evidence of what the peer's file said."""
-    words = {wording.post: wording.version for wording in entry.versions}
-    for at_, change in enumerate(entry.changes):
+class _Record(Sequence[Evidence]):
+    """The evidence of what was taken over: each piece says what the peer's file said, and is made
+    when it is asked for, since all at once would be several times the record."""
+
+    def __init__(
+        self, entry: Entry, source: Mapping[str, str], next_leaf: Callable[[], int], now: Micros
+    ) -> None:
+        """Gives every observation of `entry` the leaf that its evidence will be."""
+        self._source, self._now = source, now
+        self._words = {wording.post: wording.version for wording in entry.versions}
+        self._changes: list[Change] = entry.changes
+        self._places: list[int] = []
+        for place, change in enumerate(entry.changes):
+            if change.observation is not None:
+                seen = replace(change.observation, capture=str(next_leaf()))
+                entry.changes[place] = replace(change, observation=seen)
+                self._places.append(place)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, number: int) -> Evidence: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Evidence]: ...
+
+    def __getitem__(self, number: int | slice) -> Evidence | Sequence[Evidence]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        change = self._changes[self._places[number]]
         seen = change.observation
-        if seen is None:
-            continue
-        gathering = Gathering((), next_leaf, source)
-        version = words.get(seen.subject)
-        index = gathering.keep(change.row, IMPORT, seen, version, seen.answered_at)
-        entry.changes[at_] = replace(change, observation=replace(seen, capture=str(index)))
-        evidence = gathering.finish(now)
+        assert seen is not None
+        gathering = Gathering((), lambda: int(seen.capture), self._source)
+        version = self._words.get(seen.subject)
+        gathering.keep(change.row, IMPORT, replace(seen, capture=""), version, seen.answered_at)
+        evidence = gathering.finish(self._now)
         assert evidence is not None
-        entry.evidence.append(evidence)
+        return evidence
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No collections of cycles meanwhile: a record makes millions of objects and no cycles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _held(observatory: Observatory) -> Mapping[str, Sequence[Observation]]:

@@ -42,6 +42,7 @@ from vanished.model import SECOND, Fault, Micros, at, micros
 from vanished.net.exchange import Exchange, Fields, Leg
 
 LEVEL: Final = 6
+SMALL: Final = 2048  # bytes of a record that a window of 4096 bytes and a small table will do for
 GZIP: Final = bytes.fromhex("1f8b0800000000000003")
 """How every gzip member of ours begins: no name, no time, nothing to be changed unseen."""
 
@@ -158,6 +159,9 @@ def record_id(salt: bytes, place: int) -> str:
 
 def gzipped(record: bytes | memoryview) -> bytes:
     """`record` as one gzip member; what compresses like a bomb is stored as it is."""
+    if len(record) <= SMALL:  # most are facts: the usual window is larger than all they hold
+        packer = zlib.compressobj(LEVEL, zlib.DEFLATED, 16 + 12, 5)
+        return GZIP + (packer.compress(record) + packer.flush())[len(GZIP) :]
     member = zlib.compress(record, LEVEL, 31)
     if len(record) > FREE and len(record) > MAX_RATIO * len(member):
         member = zlib.compress(record, 0, 31)

@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -109,24 +110,31 @@ class SegmentWriter:
                 writer._continue(acknowledged)
         return writer
 
-    def append(self, captures: Sequence[Capture]) -> list[Place]:
+    def append(self, captures: Iterable[Capture]) -> list[Place]:
         """Store a batch with one fsync; its places, durable but not yet acknowledged.
 
-        All of them go to one segment: a new one if the newest is over its size or age. Raises
-        StorageError; the segment is then as before.
+        All of them go to one segment: a new one if the newest is over its size or age. They are
+        taken one by one and written as they come. Raises StorageError, or what taking the next one
+        raises; the segment is then as before.
         """
-        if not captures:
+        coming = iter(captures)
+        first = next(coming, None)
+        if first is None:
             return []
-        framed = [self._framed(capture) for capture in captures]
         with refusals(f"add to the captures {self.folder}"):
-            file = self._file_for(captures[0])
-            offset, places = self._end, []
-            for each in framed:
-                digest = hashlib.sha256(each).digest()
-                places.append(Place(self._name, offset, len(each), digest))
-                offset += len(each)
+            file = self._file_for(first)
+            offset, places, waiting = self._end, [], bytearray()
             try:
-                _write(file, b"".join(framed))
+                for capture in chain([first], coming):
+                    framed = self._framed(capture)
+                    digest = hashlib.sha256(framed).digest()
+                    places.append(Place(self._name, offset, len(framed), digest))
+                    offset += len(framed)
+                    waiting += framed
+                    if len(waiting) >= _CHUNK:
+                        _write(file, waiting)
+                        waiting = bytearray()
+                _write(file, waiting)
                 os.fsync(file.fileno())
             except BaseException:
                 self._retreat(file)
@@ -191,7 +199,7 @@ class SegmentWriter:
                 os.fsync(file.fileno())
 
 
-def _write(file: BinaryIO, content: bytes) -> None:
+def _write(file: BinaryIO, content: bytes | bytearray) -> None:
     """All of it: a nearly full disk takes a part, says how much, and refuses only the rest."""
     left = memoryview(content)
     while left:

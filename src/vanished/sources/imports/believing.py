@@ -48,6 +48,10 @@ class Reading:
     def set(self) -> frozenset[str]:
         return frozenset(self.entries)
 
+    def rest(self) -> None:
+        """Let go of `set`, which is made anew if it is asked for: those of a record fill memory."""
+        self.__dict__.pop("set", None)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -172,3 +176,4 @@ def _take(found: Believed, reading: Reading) -> None:
     if added or removed:
         found.changes.append(Change(base.t, reading.t, added, removed))
     found.sound.append(reading)
+    base.rest()
