@@ -181,7 +181,7 @@ def _case(
         raise table.wrong("'causes' is a sorted list for what is gone, and for nothing else")
     if not set(causes) <= set(Cause):
         raise table.wrong(f"'causes' holds something else than {', '.join(Cause)}")
-    if not subject or len(why.split()) < 4:
+    if not subject or len(why.split()) < 3:
         raise table.wrong("a case needs a subject, and a sentence that says why")
     if not answers or sum(answer.page for answer in answers) > 1:
         raise table.wrong("a case needs answers, of which at most one is the page")
