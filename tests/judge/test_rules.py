@@ -136,6 +136,16 @@ def test_old_faults_neither_hinder_a_loss_nor_end_its_interval() -> None:
     assert noticed.interval == lost_in(-60, lost + 1)
 
 
+def test_what_was_never_seen_is_not_lost_by_bare_not_found() -> None:
+    """A mistyped address would be published as a removal."""
+    never = verdict(*weak_loss(0), *looks(range(DAY_S, 9 * DAY_S, 3 * HOUR_S), NOT_FOUND))
+    assert never.state is State.SUSPECTED
+    assert never.rules[-2:] == ("judge/unconfirmed-weak", "judge/never-seen-alive")
+    assert verdict(*weak_loss(0), look(30_000)).state is State.ALIVE  # and came, not returned
+    assert verdict(*looks([0, 10], VIOLATION)).state is State.GONE  # a notice says more
+    assert verdict(look(-60), *weak_loss(0)).state is State.GONE
+
+
 def test_rare_looks_at_what_was_lost_do_not_take_the_loss_back() -> None:
     """A post that is asked about once a week would come back from the dead."""
     found = verdict(

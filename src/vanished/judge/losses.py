@@ -48,7 +48,7 @@ def weigh(past: Sequence[Streak], settings: JudgeSettings, trust: Trust) -> Loss
     alternated = _transitions(cluster, before) >= 2
     if alternated and not long:
         return Loss(State.FLICKERING, streak, cluster, before, ("judge/flickering", *notes))
-    if how == "judge/confirmed-weak" and streak.listed and not long:
+    if how == "judge/confirmed-weak" and ((streak.listed and not long) or not _seen_alive(past)):
         how = ""
     if how:
         lacks = _lacks(streak, settings, trust)
@@ -94,6 +94,11 @@ def _vouched_for(proven: Sequence[Point], settings: JudgeSettings, trust: Trust)
     if any(point.strong for point in proven):
         return True
     return any(confirmed(part, settings) for part in between_doubts(proven, trust))
+
+
+def _seen_alive(past: Sequence[Streak]) -> bool:
+    """Whether it was ever shown, if only in doubt: "not found" is said of what never was, too."""
+    return any(streak.alive for streak in past)
 
 
 def _notes(streak: Streak) -> tuple[str, ...]:
