@@ -20,7 +20,8 @@ import pytest
 from tests.servers.atproto import Network, User, needs_network, network
 from vanished.clock import SystemClock
 from vanished.model import Account, Cause, Discovery, Fault, Kind, Post, Signal, Strength
-from vanished.net.door import Door, DoorSettings, Fetcher
+from vanished.net.door import Door, DoorSettings
+from vanished.net.fetcher import Fetcher
 from vanished.net.politeness import Politeness
 from vanished.sources import at_identity, at_repo
 from vanished.sources.at_firehose import Follower, Hint, stream_url

@@ -28,8 +28,9 @@ from vanished.model import (
     Via,
     failed,
 )
-from vanished.net.door import Door, Fetcher
+from vanished.net.door import Door
 from vanished.net.exchange import Exchange
+from vanished.net.fetcher import Fetcher
 from vanished.sources import Source
 from vanished.watch.canaries import Canary, Rounds, Way, ask
 from vanished.watch.ledger import WAVERING, Event, Ledger, Progress
