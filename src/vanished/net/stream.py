@@ -46,6 +46,7 @@ class End:
 
     fault: Fault
     words: str
+    silent: bool = False  # nothing came for long, which of a quiet stream is no trouble
 
 
 @dataclass(slots=True)
@@ -170,7 +171,8 @@ class Stream:
             async with asyncio.timeout(self.quiet_s):
                 message = await socket.receive()
         except TimeoutError:
-            raise _Ended(Fault.TIMEOUT, f"no message for {self.quiet_s:g} s") from None
+            words = f"no message for {self.quiet_s:g} s"
+            raise _Ended(Fault.TIMEOUT, words, silent=True) from None
         if message.type is aiohttp.WSMsgType.BINARY:
             return bytes(message.data)
         if message.type is aiohttp.WSMsgType.TEXT:
@@ -182,9 +184,9 @@ class Stream:
 class _Ended(Exception):  # noqa: N818 - the end inside says what it was
     """Ends a connection; never leaves this file."""
 
-    def __init__(self, fault: Fault, words: str) -> None:
+    def __init__(self, fault: Fault, words: str, *, silent: bool = False) -> None:
         super().__init__(words)
-        self.end = End(fault, words)
+        self.end = End(fault, words, silent)
 
 
 def _checked(url: str) -> URL:
