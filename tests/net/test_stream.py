@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 
 from tests.net.servers import Books, Names, Request, Talk, free_port, open_door, pushing, raw
+from tests.net.test_proxy import running as proxy_running
+from tests.net.test_proxy import socks5, tunnel
 from vanished.model import SECOND, Fault, Micros
 from vanished.net import stream as streams
 from vanished.net.door import Door
@@ -160,6 +162,22 @@ async def test_denied_addresses_are_denied_to_streams_too() -> None:
             assert stream.end is not None
             assert stream.end.fault is Fault.REFUSED, url
     assert server.opened == 0
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "http"])
+async def test_a_stream_takes_the_proxy_and_no_other_way(scheme: str) -> None:
+    """An observer behind Tor would otherwise show itself to the relay for hours."""
+    speaks = socks5 if scheme == "socks5h" else tunnel
+    async with pushing(_goodbye) as server, proxy_running(speaks, server.port) as proxy:
+        proxies = {"round": f"{scheme}://127.0.0.1:{proxy.port}"}
+        async with open_door(resolver=Names(), allow_networks=(), proxies=proxies) as door:
+            stream = Stream(door, random.Random(5), proxy="round")
+            assert await read(stream, "ws://relay.example/stream") == [b"one"]
+            assert await read(stream, "ws://127.0.0.1/stream") == []  # private: not asked there
+    assert stream.end is not None
+    assert stream.end.fault is Fault.REFUSED
+    assert [asked.removeprefix("CONNECT ") for asked in proxy.asked] == ["relay.example:80"]
+    assert server.opened == 1
 
 
 async def test_a_port_where_nobody_listens_and_a_host_that_never_answers() -> None:

@@ -91,13 +91,13 @@ async def test_a_hint_leads_to_a_look_at_once(
             await network.delete("a")
             took = await looked(running, network, "a", began)
             print(f"from the stream's message to the look: {took * 1e3:.0f} ms")
-            assert took < 1.5
+            assert took < 2.5
             began = time.monotonic()
             await network.write("c", "three")
             await running.wait_for(
                 "the new post", lambda: len(running.observatory.first_sights()) == 4, most_s=5
             )
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 3
             began = time.monotonic()
             await network.account("deactivated")
             await running.wait_for("its list", lambda: network.lists[-1] > began, most_s=5)
@@ -119,7 +119,7 @@ async def test_a_subject_hinted_at_a_thousand_times_is_asked_twice_far_apart(
             began = time.monotonic()
             for _ in range(1000):
                 await network.say(("update", "a"))
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(4.5)
             assert len(running.observatory.verdicts()) == 0
         looks = network.looks("a", began)
         assert 2 <= len(looks) <= 3
@@ -132,13 +132,13 @@ async def test_an_appview_that_lags_behind_the_stream_is_asked_again(
     """Both hear of a deletion at the same time: a look at once may still find the post."""
     monkeypatch.setattr(hints, "APART", 2 * SECOND)
     async with streamed(a="one", b="two") as network:
-        network.lag_s = 1.0
+        network.lag_s = 2.0
         folder = prepare(tmp_path, network)
         async with watched(folder, network, known=2) as running:
             began = time.monotonic()
             await network.delete("a")
             await network.write("c", "three")
-            assert await looked(running, network, "a", began) < 1.0
+            assert await looked(running, network, "a", began) < 2.0
             await running.wait_for(
                 "the new post", lambda: len(running.observatory.first_sights()) == 3, most_s=5
             )
@@ -263,7 +263,7 @@ async def test_garbage_is_passed_over_and_a_gap_is_told(tmp_path: Path) -> None:
             await running.wait_for("a socket", lambda: bool(network.sockets), most_s=5)
             began = time.monotonic()
             await network.delete("a")
-            assert await looked(running, network, "a", began) < 1.5
+            assert await looked(running, network, "a", began) < 2.5
             await running.wait_for(
                 "the gap told", lambda: ("connected", "OutdatedCursor") in told(running), most_s=5
             )
@@ -299,7 +299,7 @@ async def test_a_message_that_is_too_large_and_one_that_breaks_the_reader(
             await running.wait_for("a third try", lambda: bool(network.sockets), most_s=5)
             began = time.monotonic()
             await network.say(("update", "a"))
-            assert await looked(running, network, "a", began) < 1.5
+            assert await looked(running, network, "a", began) < 2.5
         assert told(running) == [
             ("connected", ""),
             ("reconnecting", "a message was larger than max_bytes of [net]"),

@@ -1,9 +1,10 @@
 """Whom hints ask to look at, and how often at most.
 
 Pure: hints and times come in, subjects that are due go out. However often a subject is hinted at,
-it is asked once in `APART`. It is asked twice: a stream may know of a change before the server that
-is asked shows it. Hints are kept in memory only, and not more than `MOST` subjects of one stream:
-what is forgotten is a gap in hints, since every subject has its regular date.
+it is asked once in `APART`: a moment after the hint, and once more, since a stream may know of a
+change long before the server that is asked shows it. Hints are kept in memory only, and not more
+than `MOST` subjects of one stream: what is forgotten is a gap in hints, since every subject has its
+regular date.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from vanished.model import SECOND, Micros
 from vanished.watch.schedule import NEVER
 
+SETTLED: Micros = SECOND  # after a hint: most servers show by then what a stream told
 APART: Micros = 30 * SECOND  # between two looks at one subject that hints ask for
 LOOKS = 2  # that one hint asks for
 MOST = 10_000
@@ -51,7 +53,7 @@ class Marks:
         if mark is None:
             if len(self._marks) >= MOST:
                 return
-            mark = self._marks[subject] = Mark(now, looks, new)
+            mark = self._marks[subject] = Mark(now + SETTLED, looks, new)
         else:
             mark.looks = max(mark.looks, looks)
             mark.new = mark.new and new
