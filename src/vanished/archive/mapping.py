@@ -13,7 +13,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from vanished.archive import present
-from vanished.archive.rows import NO_PICTURES, AccountRow, PictureSet, PostRow, Track
+from vanished.archive.rows import (
+    NO_PICTURES,
+    AccountRow,
+    PictureSet,
+    PostRow,
+    StreamPlace,
+    Track,
+)
 from vanished.archive.vault import Vault
 from vanished.model import Account, Post, State
 
@@ -22,6 +29,7 @@ WHO_ACCOUNT: Final = "accounts.who"
 HOST: Final = "posts.host"
 AWAITED: Final = "posts.awaited"
 CURSOR: Final = "accounts.cursor"
+STREAM: Final = "streams.address"
 """What the vault binds each sealed field to."""
 
 _TRACK = list(Track.__dataclass_fields__)
@@ -155,3 +163,8 @@ def post_update(row: PostRow) -> dict[str, Any]:
 def account_update(row: AccountRow, vault: Vault) -> dict[str, Any]:
     cursor = vault.seal(row.cursor, CURSOR)
     return {"b_id": row.id, "b_cursor": cursor, **_track_values(row.track, "b_")}
+
+
+def stream_values(platform: str, place: StreamPlace, vault: Vault) -> dict[str, object]:
+    address = vault.seal(place.address, STREAM)
+    return {"platform": platform, "address": address, "seq": place.seq, "at": place.at}

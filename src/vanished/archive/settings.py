@@ -90,6 +90,9 @@ upgrade_every_s = 3600       # how often pending stamps are asked after
 # first = {{ url = "https://tsa.example.org", root = "tsa-root.pem" }}
 # headers = "headers.txt"    # Bitcoin block headers, to confirm calendars' attestations
 
+# [sources.bluesky]
+# stream = "wss://bsky.network"  # look at once at what changes; much traffic, see docs/sources.md
+
 # [sources.matrix]
 # server = "https://matrix.example.org"
 # token_env = "VANISHED_MATRIX_TOKEN"

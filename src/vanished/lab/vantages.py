@@ -25,8 +25,9 @@ from vanished.lab.source import LabSource
 from vanished.lab.traps import Trap
 from vanished.lab.world import MOST_LAG, World
 from vanished.model import MINUTE, SECOND, Fault, Micros
-from vanished.net.door import Door, DoorSettings, Fetcher
+from vanished.net.door import Door, DoorSettings
 from vanished.net.exchange import Exchange
+from vanished.net.fetcher import Fetcher
 from vanished.net.politeness import Politeness
 from vanished.watch.ledger import Event, Progress
 
