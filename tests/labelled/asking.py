@@ -140,7 +140,7 @@ async def verdict(case: Case, platform: Platform) -> tuple[Verdict, list[Observa
     """Look at the post as often as the judge wants, and judge. The looks come along."""
     clock = SteppedClock(START)
     source = registry.source(case.platform, _named, _settings(case, platform.port))
-    post: Post = source.post(case.subject)  # type: ignore[attr-defined]  # every source has it
+    post: Post = source.post(case.subject)  # every source has it
     before = Observation(post.key, START - DAY, START - DAY + SECOND, ALIVE)
     seen: list[Observation] = []
     door = DoorSettings(allow_networks=("127.0.0.0/8",), timeout_s=10, retries=0)

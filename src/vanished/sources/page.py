@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ABSENT,
@@ -43,8 +44,10 @@ from vanished.sources.answer import parsed, table_of
 from vanished.sources.html import Page, is_cut, is_too_deep
 from vanished.sources.notice import LONGEST, Pack, load_pack, pack_names
 
-KEYS: Mapping[str, type] = {"notices": list}
-"""`notices`: the packs to read pages by, in place of every pack that speaks of pages."""
+KEYS: Mapping[str, Key] = {
+    "notices": Key(["web", "wechat"], "packs to read pages by, in place of all")
+}
+CANARY = "any address that will stay, best of the same server; gone: one that answers 404 or 410"
 
 REMEMBERED = 8192
 """Answers whose reading is remembered, about 300 bytes each."""
