@@ -115,8 +115,9 @@ def init(
     --seal-to, a fresh key is made; move its file away.
     """
     from vanished.archive.making import make
+    from vanished.sources.registry import tables
 
-    made = make(folder, seal_to or [], seal=seal)
+    made = make(folder, seal_to or [], seal=seal, sources=tables())
     say(made.facts(), made.text(), as_json)
 
 
@@ -134,12 +135,13 @@ def add(
     """Watch a public account, channel, room, feed or page from now on."""
     from vanished.archive.observatory import Observatory
     from vanished.clock import SystemClock
+    from vanished.sources.registry import account as account_at
     from vanished.sources.registry import check, source
 
     with Observatory.open(folder, write=True) as observatory:
         check(observatory.settings)
         chosen = source(platform, observatory.naming, observatory.settings)
-        account = chosen.account(address)
+        account = account_at(chosen, address)
         new = observatory.add_account(account, SystemClock().now())
     known = "Now watching" if new else "Already watching"
     say(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vanished.archive.settings import Settings, parse, template
+from vanished.archive.settings import Settings, parse
+from vanished.archive.settings_template import template
 from vanished.errors import ConfigError
 
 FILE = Path("observatory.toml")

@@ -7,9 +7,12 @@ import pytest
 from tests.judge.facts import (
     BLOCKED,
     DELETED,
+    HOUR_S,
     MIGRATED,
+    NOT_FOUND,
     OWNER,
     POST,
+    UNKNOWN,
     VIOLATION,
     gone,
     look,
@@ -18,7 +21,7 @@ from tests.judge.facts import (
     weak_loss,
 )
 from vanished.judge import judge
-from vanished.model import Cause, Confidence, Observation, State, Verdict
+from vanished.model import Cause, Confidence, Observation, State, Verdict, Via
 
 
 def verdict(*facts: Observation, account: Verdict | None = None) -> Verdict:
@@ -128,3 +131,50 @@ def test_the_accounts_loss_explains_nothing_else(
 ) -> None:
     """A post's own cause would be hidden behind a later loss of its account."""
     assert verdict(*facts, account=account) == verdict(*facts)
+
+
+# -- gone before its account ----------------------------------------------------------------------
+
+OPEN = frozenset({Cause.ACCOUNT, Cause.UNKNOWN})
+
+
+def test_a_post_that_was_missing_before_its_account_was_lost_may_have_a_cause_of_its_own() -> None:
+    """A message that somebody deleted would be put down to a later loss of its account."""
+    missing = weak_loss(300)  # the first answer that no burst explains comes an hour later
+    for alive, causes in ((200, {Cause.ACCOUNT}), (400, OPEN), (3900, OPEN), (4000, UNKNOWN)):
+        found = verdict(look(0), *missing, account=lost_account(alive, 5000))
+        assert found.state is State.GONE
+        assert found.causes == causes, alive
+        assert found.explained_by == (OWNER if causes == {Cause.ACCOUNT} else None)
+    found = verdict(look(0), *missing, account=lost_account(400, 5000))
+    assert "judge/gone-before-account" in found.rules
+    assert found.confidence is Confidence.LOW
+
+
+@pytest.mark.parametrize("since", [300, 300 - 30 * 24 * HOUR_S])
+def test_a_notice_of_the_account_says_nothing_of_what_was_missing_before(since: float) -> None:
+    """The account's loss is all that a look sees from then on; what was asked before stands."""
+    before = weak_loss(since) if since < 0 else looks((300, 361, 900), NOT_FOUND)
+    facts = [look(min(0, since - 300)), *before, *looks((5000, 5006, 9000), BLOCKED)]
+    alone = verdict(*facts)
+    assert alone.state is State.GONE
+    assert alone.causes == OPEN
+    assert alone.confidence is Confidence.LOW
+    known = verdict(*facts, account=lost_account(4500, 5000))
+    assert known.causes == (UNKNOWN if since < 0 else OPEN)
+    assert known.explained_by is None
+    assert "account blocked" not in known.words or since > 0
+    together = verdict(*facts, account=lost_account(since - 30, 5000))
+    assert together.causes == {Cause.ACCOUNT}
+    assert together.explained_by == OWNER
+    assert together.confidence is Confidence.MEDIUM
+    never_alive = verdict(*facts, account=lost_account(None, 5000))
+    assert never_alive.causes == OPEN
+    assert never_alive.explained_by is None
+
+
+def test_a_list_that_is_cached_does_not_make_the_account_the_cause() -> None:
+    """A list that still shows a deleted message is an old copy, not a return."""
+    facts = [look(0), look(300, NOT_FOUND), look(600, via=Via.TIMELINE), look(900, NOT_FOUND)]
+    found = verdict(*facts, *looks((5000, 5006), BLOCKED), account=lost_account(4500, 5000))
+    assert found.causes == OPEN

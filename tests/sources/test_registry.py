@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,20 @@ import pytest
 
 import vanished.sources
 from tests.sources.pages import name
-from vanished.archive.settings import FILE, Settings, parse
+from vanished.archive.settings import COMMON_SOURCE_KEYS, FILE, Settings, parse
+from vanished.archive.settings_template import template
 from vanished.errors import ConfigError, UnknownPlatformError, UsageError
-from vanished.sources.registry import about, check, keys, platforms, source, sources
+from vanished.sources.registry import (
+    about,
+    account,
+    canary,
+    check,
+    keys,
+    platforms,
+    source,
+    sources,
+    tables,
+)
 
 HEAD = '[observatory]\nid = "abcdef0123456789"\n'
 PLATFORMS = {
@@ -24,9 +36,15 @@ NEW = '''"""A platform that was made up for this test.
 
 In and out do not matter.
 """
+from vanished.archive.settings_asking import Key
 from vanished.model import Account
 
-KEYS = {"port": int, "share": float, "rooms": list, "more": dict, "open": bool}
+KEYS = {
+    "port": Key(80, "where"), "share": Key(0.5, "how much"), "rooms": Key(["a"], "which"),
+    "more": Key({"a": ["b"]}, "more"), "open": Key(True, "whether"),
+}
+
+CANARY = "any post; gone: another"
 
 class Helper:
     platform = "another"
@@ -84,6 +102,53 @@ def test_a_single_post_has_the_name_that_a_list_gives_it(platform: str) -> None:
             made.post(wrong)
 
 
+LONE = {
+    **{platform: address for platform, (address, _, _) in POSTS.items()},
+    "page": "https://example.org/statement", "feed": "https://example.org/item",
+    "matrix": "!room:example.org/$event", "xmpp": "news@rooms.example.org/5f3dbc5e",
+    "reddit": "https://www.reddit.com/r/gauges/comments/abc1234/x/",
+    "x": "https://x.com/gauge/status/1900000000000000007",
+    "bluesky": "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/app.bsky.feed.post/3kaaaaaaaaa2b",
+}  # fmt: skip
+OWN_ACCOUNT = ("page", "wechat", "reddit", "x", "youtube")  # a single post can be watched there
+WHOLE = ("feed", "telegram")  # the address may as well be the account's: that is watched
+ACCOUNTS = """[sources.matrix]
+server = "https://matrix.example.org"
+[sources.xmpp]
+server = "https://xmpp.example.org/http-bind"
+account = "reader@example.org"
+"""
+
+
+@pytest.mark.parametrize("platform", LONE)
+def test_a_single_post_is_watched_or_refused_in_one_sentence(platform: str) -> None:
+    """Else a person who adds a post watches nothing, or a room that does not exist."""
+    if platform == "bluesky":
+        pytest.importorskip("libipld")
+    asked = source(platform, name, settings(ACCOUNTS))
+    post = asked.post(LONE[platform])
+    assert (post.platform, post.url.startswith("http")) == (platform, True)
+    if platform in OWN_ACCOUNT:
+        assert account(asked, LONE[platform]).url == post.url
+    elif platform in WHOLE:
+        assert account(asked, LONE[platform]).platform == platform
+    else:
+        with pytest.raises(UsageError, match=f"is a single post, and {platform} is") as caught:
+            account(asked, LONE[platform])
+        assert "add the account that it stands in" in str(caught.value)
+    with pytest.raises(UsageError) as refused:
+        account(asked, "\\nothing at all")
+    assert "single post" not in str(refused.value)
+
+
+def test_every_platform_says_which_of_its_posts_can_be_canaries() -> None:
+    """A platform that nobody can guard publishes its false answers."""
+    page = (Path(__file__).parents[2] / "docs/canaries.md").read_text(encoding="utf-8")
+    for platform in platforms():
+        assert f"| `{platform}` | {canary(platform)} |\n" in page
+        assert "; gone: " in canary(platform)
+
+
 def test_a_new_platform_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a newcomer is promised: nothing but the new file has to change."""
     (tmp_path / "newtown.py").write_text(NEW, encoding="utf-8")
@@ -130,6 +195,45 @@ def test_a_wrong_table_is_named_with_its_line(text: str, line: int, part: str) -
     assert part in str(caught.value)
     with pytest.raises(ConfigError):
         check(given)
+
+
+def test_the_template_names_every_setting_of_every_source_and_works() -> None:
+    """What `vanished init` writes is where a person looks for what can be set."""
+    written = template("abcdef0123456789", (), tables())
+    assert parse(written, Path(FILE)) == Settings("abcdef0123456789")
+    begin = written.index("## Sources")
+    uncommented = re.sub(r"(?m)^# ", "", written[begin:])
+    given = parse(written[:begin] + uncommented, Path(FILE))
+    check(given)
+    own = {platform: set(given.sources.get(platform, {})) for platform in platforms()}
+    common = set(COMMON_SOURCE_KEYS)
+    assert own == {platform: set(keys(platform)) - common for platform in platforms()}
+    for platform in PLATFORMS:
+        assert source(platform, name, given).platform == platform
+    for line in uncommented.splitlines():
+        if " = " in line:
+            assert re.fullmatch(r"(##   )?\w+ = .+?  # .{5,}", line), line
+    for key in COMMON_SOURCE_KEYS:
+        assert f"##   {key} = " in written
+        line = next(line for line in written.splitlines() if line.startswith(f"##   {key} = "))
+        parse(f"{HEAD}[net.proxies]\ntor = 'x'\n[sources.feed]\n{line[5:]}\n", Path(FILE))
+
+
+def test_a_value_that_the_template_shows_is_the_default() -> None:
+    """Taking the # away must not change what is asked, where there is something to ask anyway."""
+    given = settings(re.sub(r"(?m)^# ", "", tables()))
+    for platform in ("telegram", "reddit", "x", "youtube", "wechat"):
+        shown, bare = (vars(source(platform, name, s)) for s in (given, settings("")))
+        assert shown["_server"] == bare["_server"]
+    shown, bare = (vars(source("weibo", name, s)) for s in (given, settings("")))
+    assert (shown["_servers"], shown["_visitor"]) == (bare["_servers"], bare["_visitor"])
+
+
+def test_the_docs_name_every_setting_as_the_template_does() -> None:
+    """Documentation that was written once names keys that are gone."""
+    page = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
+    shown = page.partition("```toml\n")[2].partition("```")[0]
+    assert shown == tables(), "write registry.tables() between the ```toml marks"
 
 
 @pytest.mark.parametrize("word", ["myspace", "registry", "html", "imports", "__init__", "", "../x"])

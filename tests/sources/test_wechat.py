@@ -169,7 +169,7 @@ def test_a_server_that_is_none_is_refused(server: str) -> None:
 
 def test_the_keys_of_its_table_are_known() -> None:
     found: Source = source()
-    assert (found.platform, found.batch, dict(KEYS)) == ("wechat", 1, {"server": str})
+    assert (found.platform, found.batch, list(KEYS)) == ("wechat", 1, ["server"])
 
 
 # -- an article that is there ------------------------------------------------------------------

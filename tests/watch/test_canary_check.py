@@ -24,6 +24,7 @@ from vanished.errors import UsageError
 from vanished.model import SECOND
 from vanished.sources.registry import source
 from vanished.watch.canary_check import check_folder
+from vanished.watch.doctor import advise
 from vanished.watch.live import build_watch, open_door
 
 
@@ -146,3 +147,18 @@ def test_without_canaries_it_says_how_to_name_some(
     Observatory.create(tmp_path / "o").close()
     with pytest.raises(UsageError, match="canaries = "):
         check_folder(tmp_path / "o")
+
+
+def test_a_platform_without_canaries_is_named_with_what_could_be_one(folder: Path) -> None:
+    """Whose false answers nobody would see, the operator has to know."""
+    with Observatory.open(folder, write=True) as observatory:
+        telegram = source("telegram", observatory.naming, observatory.settings)
+        observatory.add_account(telegram.account("@a_channel"), SystemClock().now())
+    done = CliRunner().invoke(app, ["canaries", "-o", str(folder), "--json"])
+    (unguarded,) = (each for each in json.loads(done.stdout) if each["canary"] is None)
+    assert unguarded["platform"] == "telegram"
+    assert "https://t.me/NAME/NUMBER" in unguarded["use"]
+    (remark,) = (each for each in advise(folder) if "telegram" in each.where)
+    assert "unguarded" in remark.text()
+    assert "source telegram" in remark.text()
+    assert "https://t.me/NAME/NUMBER" in remark.text()

@@ -83,6 +83,9 @@ class Scripted:
     def account(self, address: str) -> Account:
         return Account(self.naming("page", address), "page", address, "", f"http://t/{address}")
 
+    def post(self, address: str) -> Post:
+        return Post(self.naming("page", address), "", "page", address, f"http://t/{address}")
+
     def _seen(self, key: str, signal: Signal, via: Via, version: str) -> Observation:
         now = self.clock.now()
         return Observation(key, now, now + 1, signal, via, version=version)

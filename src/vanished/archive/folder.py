@@ -15,7 +15,8 @@ from typing import IO
 from vanished.archive import present, pseudonyms
 from vanished.archive.durable import write_atomically
 from vanished.archive.journal import Journal
-from vanished.archive.settings import FILE, Settings, parse, template
+from vanished.archive.settings import FILE, Settings, parse
+from vanished.archive.settings_template import template
 from vanished.archive.vault import Vault
 from vanished.errors import LockedError, NotAnObservatoryError
 
@@ -24,8 +25,11 @@ JOURNAL = "journal"
 READABLE = "READABLE-COPY"  # a file in what `readable.unseal` made
 
 
-def furnish(folder: Path, seal_to: Sequence[str] = ()) -> None:
-    """Make everything that an observatory's folder holds; captures are sealed to `seal_to`."""
+def furnish(folder: Path, seal_to: Sequence[str] = (), sources: str = "") -> None:
+    """Make everything that an observatory's folder holds; captures are sealed to `seal_to`.
+
+    `sources`: what the settings say of them, see `settings_template`.
+    """
     identity = secrets.token_hex(8)
     folder.mkdir(parents=True, exist_ok=True)
     secret = pseudonyms.load_secret(identity, create=True)
@@ -41,7 +45,7 @@ def furnish(folder: Path, seal_to: Sequence[str] = ()) -> None:
         engine.dispose()
     Journal.create(folder / JOURNAL)
     # Last, so that a folder with an observatory.toml is a whole observatory.
-    write_atomically(folder / FILE, template(identity, seal_to).encode())
+    write_atomically(folder / FILE, template(identity, seal_to, sources).encode())
 
 
 def located(folder: Path) -> Settings:

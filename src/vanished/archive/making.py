@@ -54,7 +54,7 @@ class Made:
         return "\n".join(lines)
 
 
-def make(folder: Path, seal_to: Sequence[str], *, seal: bool) -> Made:
+def make(folder: Path, seal_to: Sequence[str], *, seal: bool, sources: str = "") -> Made:
     """Make an observatory in a new or empty folder; see `Observatory.create`.
 
     Raises UsageError for recipients that are none, or with `seal` off and recipients given.
@@ -73,7 +73,7 @@ def make(folder: Path, seal_to: Sequence[str], *, seal: bool) -> Made:
             if not write_once(identity, text.encode(), mode=0o600):
                 raise StorageError(f"{identity} exists already; move it away and try again")
     try:
-        with Observatory.create(folder, seal_to) as made:
+        with Observatory.create(folder, seal_to, sources) as made:
             return Made(folder, made.settings.id, made.key_place, tuple(seal_to), identity)
     except BaseException:
         if identity is not None:

@@ -87,7 +87,9 @@ POST_COLUMNS: list[sa.ColumnElement[Any]] = [
 POSTS = sa.select(*POST_COLUMNS).join(
     present.accounts, present.accounts.c.id == present.posts.c.account_id
 )
-POSTS_BY_ID = POSTS.where(_P.id.in_(sa.bindparam("numbers", expanding=True)))
+_NUMBERS = sa.func.json_each(sa.bindparam("numbers")).table_valued("value")
+POSTS_BY_ID = POSTS.where(_P.id.in_(sa.select(_NUMBERS.c.value)))
+"""`numbers` is a JSON list: one statement however many there are."""
 
 
 def post_row(row: Sequence[Any], vault: Vault) -> PostRow:

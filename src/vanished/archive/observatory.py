@@ -63,17 +63,18 @@ class Observatory(Reading):
     # -- opening ----------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, folder: Path, seal_to: Sequence[str] = ()) -> Self:
+    def create(cls, folder: Path, seal_to: Sequence[str] = (), sources: str = "") -> Self:
         """Make a new observatory in a new or empty folder and open it for writing.
 
         What it captures is sealed to the age recipients `seal_to`; none leaves it readable.
+        `sources`: what observatory.toml says of them, see `settings_template`.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} exists and is not an empty folder; name a new one.")
         existed = folder.exists()
         with storage(folder):
             try:
-                furnish(folder, seal_to)
+                furnish(folder, seal_to, sources)
             except BaseException:  # half a folder would be neither an observatory nor empty
                 shutil.rmtree(folder, ignore_errors=True)
                 if existed:
@@ -242,6 +243,14 @@ class Observatory(Reading):
 
     def routes(self) -> list[Coverage]:
         """What is known of the ways to the platforms, in order: see `columns.ROUTES`."""
+        name = columns.COVERAGE.name
+        if self._write and all(s.table != name for s in self.journal.manifest.segments):
+            tail = present.TAILS[name]  # all there is, and read before DuckDB has started
+            query = sa.select(tail.c.subject, tail.c.since, tail.c.until, tail.c.what, tail.c.why)
+            query = query.where(tail.c.what.in_(columns.ROUTES))
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.order_by(tail.c.since, tail.c.until)).all()
+            return [Coverage(*row) for row in rows]
         with self.past() as con:
             found = con.execute(
                 "select subject, since, until, what, why from coverage"

@@ -91,7 +91,7 @@ class Reading(ABC):
     def post_rows(self, numbers: Sequence[int]) -> list[PostRow]:
         """Rows of these posts, in the order asked for."""
         with self._engine.connect() as connection:
-            rows = connection.execute(POSTS_BY_ID, {"numbers": list(numbers)}).all()
+            rows = connection.execute(POSTS_BY_ID, {"numbers": json.dumps(list(numbers))}).all()
         found = {row[0]: post_row(row, self.vault) for row in rows}
         return [found[number] for number in numbers]
 

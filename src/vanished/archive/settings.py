@@ -12,104 +12,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from vanished.archive import settings_asking, settings_proof
-from vanished.archive.settings_asking import Asking, CanarySettings, Proxies
+from vanished.archive.settings_asking import Asking, CanarySettings, Key, Proxies
 from vanished.archive.settings_proof import CaptureSettings, LogSettings
 from vanished.archive.stamps import StampSettings
 from vanished.archive.toml import Reader
 from vanished.errors import ConfigError
 
 FILE = "observatory.toml"
-
-TEMPLATE = """\
-# An observatory of Vanished. Every key that you leave out has the value shown here.
-# Durations are in seconds, sizes in bytes. Secrets never stand here: name an environment variable.
-
-[observatory]
-id = "{id}"                  # names the key of the pseudonyms, which lies outside this folder
-
-[watch]
-concurrency = 64             # requests under way at once, over all hosts
-discover_every_s = 300       # how often an account's list is read
-commit_every_s = 0.5         # how long an answer may wait before it is kept for good
-look_every_s = [[3600, 300], [21600, 900], [86400, 3600], [259200, 10800], [2592000, 86400]]
-                             # [age, interval]: younger than an hour, every 5 minutes, and so on;
-                             # older than the last age: every 7 days
-
-[hosts]
-per_second = 1.0             # requests a second to any one host
-burst_s = 10                 # idle seconds that a host's budget may save up
-# [hosts.per_host]
-# "example.org" = 0.2
-
-[net]
-timeout_s = 20
-max_bytes = 8388608          # of one answer, as sent and decoded
-max_redirects = 5
-allow_networks = []          # private networks that may be asked, such as "127.0.0.0/8"
-vantage = "here"             # a name for where you look from
-# [net.proxies]              # other ways out, which a source can name in its routes
-# tor = "socks5h://127.0.0.1:9050"     # with a password: tor_env = "NAME_OF_A_VARIABLE"
-
-[judge]
-stale_s = 60                 # how old a copy may be from which a platform still answers "alive"
-burst_s = 3600               # how long a burst of false "not found" may last
-fresh_s = 1800               # how long after a look a canary's right answer still vouches for it
-alone_s = 86400              # how long a loss waits for the word of every other route
-
-[canaries]
-every_s = 900                # how often each route is tried on posts whose fate is known
-
-[journal]
-flush_rows = 50000           # rows of the tail that are moved into Parquet at once
-
-[capture]
-keep = true                  # keep the bytes of first sights, changes and notices, and prove them
-seal_to = [{seal_to}]        # age recipients whose secret half is elsewhere; [] leaves all readable
-segment_bytes = 67108864     # a segment is closed at this size,
-segment_s = 900              # or at this age
-pictures = 20                # pictures of a post that are fetched at most; 0: none
-
-[log]
-checkpoint_every_s = 5       # how often the log is signed while something is added
-witness_every_s = 60         # how often witnesses are asked to cosign it
-# [log.witnesses]            # other observatories: a name, its address, the key it cosigns with
-# friends = {{ url = "https://witness.example.org", key = "witness.example.org+1a2b3c4d+..." }}
-
-[stamps]
-every_s = 3600               # how often a checkpoint is stamped
-upgrade_every_s = 3600       # how often pending stamps are asked after
-# calendars = ["https://calendar.example.org"]  # of OpenTimestamps
-# [stamps.authorities]       # RFC 3161: a name, its address, and the root that you trust
-# first = {{ url = "https://tsa.example.org", root = "tsa-root.pem" }}
-# headers = "headers.txt"    # Bitcoin block headers, to confirm calendars' attestations
-
-# [sources.bluesky]
-# stream = "wss://bsky.network"  # look at once at what changes; much traffic, see docs/sources.md
-
-# [sources.matrix]
-# server = "https://matrix.example.org"
-# token_env = "VANISHED_MATRIX_TOKEN"
-# join = false               # joining shows this observer to the room
-# proxy = "socks5h://127.0.0.1:9050"   # any source can have one; a password belongs in proxy_env
-# routes = ["direct", "tor"] # any source: a loss is believed when every one of them has seen it
-# canaries = {{ alive = ["!room:example.org/$one"], gone = ["!room:example.org/$two"] }}
-                             # any source: posts whose fate you know, to see false answers by
-# logins = 1                 # accounts of yours on the platform: TOKEN_ENV, TOKEN_ENV_2, ...
-"""
-
-
-def template(identity: str, seal_to: Sequence[str] = ()) -> str:
-    """The text of a new observatory's file."""
-    recipients = ", ".join(f'"{recipient}"' for recipient in seal_to)
-    return TEMPLATE.format(id=identity, seal_to=recipients)
-
 
 Steps = tuple[tuple[float, float], ...]
 
@@ -185,7 +101,7 @@ class Settings:
         return self.asking.get(platform, Asking())
 
 
-COMMON_SOURCE_KEYS: Mapping[str, type] = settings_asking.SOURCE_KEYS
+COMMON_SOURCE_KEYS: Mapping[str, Key] = settings_asking.SOURCE_KEYS
 """What every source's table may have, beside the keys of its own."""
 
 _KINDS: Mapping[type, str] = {
@@ -329,12 +245,12 @@ def _sources(reader: Reader, given: Mapping[str, Any]) -> Mapping[str, Mapping[s
 
 
 def source_table(
-    settings: Settings, platform: str, keys: Mapping[str, type]
+    settings: Settings, platform: str, keys: Mapping[str, Key]
 ) -> Mapping[str, object]:
     """The table `[sources.PLATFORM]`, empty if there is none, checked.
 
-    `keys` are the source's own, with the type of each value: one of str, bool, int, float (whole
-    numbers are numbers), list and dict. Raises ConfigError with the line for any other key or type.
+    `keys` are the source's own; a value has the type of the one that a key shows (whole numbers are
+    numbers). Raises ConfigError with the line for any other key or type.
     """
     table, name = settings.sources.get(platform, {}), f"sources.{platform}"
     known = {**keys, **COMMON_SOURCE_KEYS}
@@ -344,12 +260,12 @@ def source_table(
 
 
 def _check_kinds(
-    reader: Reader, name: str, table: Mapping[str, object], known: Mapping[str, type]
+    reader: Reader, name: str, table: Mapping[str, object], known: Mapping[str, Key]
 ) -> None:
-    for key, kind in known.items():
+    for key, shown in known.items():
         if key not in table:
             continue
-        value = table[key]
+        value, kind = table[key], shown.kind
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits or (isinstance(value, bool) and kind is not bool):
             raise reader.fail(name, key, f"{key} is {value!r}; it must be {_KINDS[kind]}.")

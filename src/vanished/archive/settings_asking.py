@@ -16,12 +16,30 @@ from vanished.archive.toml import Reader
 DIRECT: Final = "direct"
 """The name of the route without a proxy."""
 
-SOURCE_KEYS: Mapping[str, type] = {
-    "proxy": str,
-    "proxy_env": str,
-    "routes": list,
-    "canaries": dict,
-    "logins": int,
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that the table of a source may have: a value to show, which is the default where there
+    is one and has the type of every value of this key; and what it is for, in a line.
+    """
+
+    shown: str | bool | int | float | list[str] | dict[str, list[str]]
+    meaning: str
+
+    @property
+    def kind(self) -> type:
+        return type(self.shown)
+
+
+SOURCE_KEYS: Mapping[str, Key] = {
+    "proxy": Key("socks5h://127.0.0.1:9050", "a proxy of its own, without a password"),
+    "proxy_env": Key("VANISHED_PROXY", "the variable that holds a proxy's address and password"),
+    "routes": Key(["direct", "tor"], "ways that have to agree on a loss; see [net.proxies]"),
+    "canaries": Key(
+        {"alive": ["ADDRESS"], "gone": ["ANOTHER"]},
+        "posts whose fate you know; docs/canaries.md says which",
+    ),
+    "logins": Key(1, "accounts of yours that may be used, one after the other"),
 }
 """What the table of every source may have, beside its own keys."""
 

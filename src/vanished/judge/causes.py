@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vanished.judge.streaks import Point
-from vanished.model import Cause, Confidence, Kind, State, Verdict
+from vanished.model import Cause, Confidence, Kind, Micros, State, Verdict
 
 UNKNOWN = frozenset({Cause.UNKNOWN})
 ACCOUNT = frozenset({Cause.ACCOUNT})
+DOUBT = ACCOUNT | UNKNOWN
+"""Lost with its account, or before it and from another cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ def read(gone: Sequence[Point], *, about_account: bool) -> Reading:
         rules = ["judge/account-notice"]
         if specific:
             rules.append("judge/post-notice-later")
-        return Reading(ACCOUNT, _words(above, ACCOUNT), notices, tuple(rules))
+        causes = ACCOUNT if unnamed_since(gone) is None else DOUBT
+        return Reading(causes, _words(above, ACCOUNT), notices, tuple(rules))
     if specific:
         causes, conflicts = _join(specific)
         rules = ["judge/notices-conflict"] if conflicts else []
@@ -50,6 +53,13 @@ def read(gone: Sequence[Point], *, about_account: bool) -> Reading:
         return Reading(causes, words, notices, tuple(rules), conflicts)
     causes = frozenset[Cause]().union(*(point.signal.causes for point in own))
     return Reading(causes, _words(own, causes), notices)
+
+
+def unnamed_since(gone: Sequence[Point]) -> Micros | None:
+    """When `gone`, in order of proof, first said that the post is gone, before any notice spoke of
+    its account; None if one did from the first.
+    """
+    return None if _of_account(gone[0]) else gone[0].answered_at
 
 
 def _of_account(point: Point) -> bool:
@@ -81,10 +91,11 @@ def _words(deciding: Sequence[Point], causes: frozenset[Cause]) -> str:
     return next((signal.words for signal in exact + worded), "")
 
 
-def explained(verdict: Verdict, account: Verdict | None) -> Verdict:
+def explained(verdict: Verdict, account: Verdict | None, since: Micros | None) -> Verdict:
     """`verdict`, put down to the loss of its account where its own facts name no other cause.
 
-    Not if the post was gone while the account was still alive.
+    `since`: see `unnamed_since`. Not if the post was gone while the account was still alive. If it
+    was only said to be gone then, by an answer that may be one of a burst, both stay open.
     """
     if (
         account is None
@@ -93,14 +104,18 @@ def explained(verdict: Verdict, account: Verdict | None) -> Verdict:
         or account.subject == verdict.subject
         or verdict.interval is None
         or verdict.state not in (State.GONE, State.SUSPECTED)
-        or verdict.causes not in (UNKNOWN, ACCOUNT)
+        or verdict.causes not in (UNKNOWN, ACCOUNT, DOUBT)
     ):
         return verdict
     alive = account.interval.last_alive_at
-    if alive is not None and verdict.interval.first_gone_at <= alive:
+    if alive is None and verdict.causes == DOUBT:
         return verdict
+    if alive is not None and verdict.interval.first_gone_at <= alive:
+        return _not_with(verdict, UNKNOWN) if verdict.causes == DOUBT else verdict
+    if alive is not None and since is not None and since <= alive:
+        return _not_with(verdict, DOUBT)
     confidence = verdict.confidence
-    inferred = verdict.causes == UNKNOWN and verdict.state is State.GONE
+    inferred = verdict.causes != ACCOUNT and verdict.state is State.GONE
     if inferred and not verdict.conflicts and account.confidence is not Confidence.LOW:
         confidence = Confidence.MEDIUM
     return replace(
@@ -110,3 +125,10 @@ def explained(verdict: Verdict, account: Verdict | None) -> Verdict:
         explained_by=account.subject,
         rules=(*verdict.rules, "judge/explained-by-account"),
     )
+
+
+def _not_with(verdict: Verdict, causes: frozenset[Cause]) -> Verdict:
+    """`verdict` of a post that was lost, or seems so, before its account."""
+    words = verdict.words if verdict.causes == causes else ""  # the account's notice is not its own
+    rules = (*verdict.rules, "judge/gone-before-account")
+    return replace(verdict, causes=causes, words=words, rules=rules)

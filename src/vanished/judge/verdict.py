@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from vanished.judge.causes import UNKNOWN, Reading, explained, read
+from vanished.judge.causes import UNKNOWN, Reading, explained, read, unnamed_since
 from vanished.judge.counting import confirmed, settled
 from vanished.judge.losses import AWAITED, Loss, interval, weigh
 from vanished.judge.settings import DEFAULT, JudgeSettings, span
@@ -65,7 +65,8 @@ def judge(
         loss = weigh(past, settings, trust)
         if loss.state is State.FLICKERING:
             return _flickering(subject, loss)
-        return explained(_lost(subject, loss, claimed_at, about_account, settings, trust), account)
+        verdict = _lost(subject, loss, claimed_at, about_account, settings, trust)
+        return explained(verdict, account, unnamed_since(loss.streak.points))
     if len(past) == 1:
         return _alive(subject, past, settings)
     return _alive_again(subject, past, claimed_at, about_account, settings, trust)

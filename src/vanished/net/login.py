@@ -5,6 +5,7 @@ system's keyring (service "vanished", the variable's name as the user), read ane
 kept nowhere. A platform that refuses a login turns looks into failures, never into losses: the
 watch stops asking it, says so to the operator, and tries one look now and then. One account a
 platform unless the settings ask for more; several are used one after the other, never at once.
+A platform that shows things to strangers, too, is refused no login while there is no secret.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import importlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vanished.errors import ConfigError
@@ -75,8 +77,12 @@ def _digest(held: str) -> str:
 class Login:
     """The sessions of one platform, in the order in which they are used."""
 
-    def __init__(self, variable: str, most: int = 1) -> None:
-        """`most` accounts: the variables NAME, NAME_2, NAME_3 and so on."""
+    def __init__(self, variable: str, most: int = 1, *, needed: bool = True) -> None:
+        """`most` accounts: the variables NAME, NAME_2, NAME_3 and so on.
+
+        `needed`: without a login the platform shows nothing at all.
+        """
+        self.needed = needed
         names = [variable, *(f"{variable}_{n}" for n in range(2, most + 1))]
         self.sessions = [Session(name) for name in names]
         self._walls = 0
@@ -91,6 +97,11 @@ class Login:
     @property
     def secret(self) -> str:
         return self.session.secret
+
+    @property
+    def used(self) -> bool:
+        """Whether what is asked depends on a login."""
+        return self.needed or bool(self.secret)
 
     @property
     def variable(self) -> str:
@@ -111,6 +122,8 @@ class Login:
 
     def walled(self, at: Micros, words: str) -> None:
         """An answer was a login wall, which a single odd answer may be as well."""
+        if not self.used:
+            return
         self._walls += 1
         if self._walls >= WALLS:
             self.refused(self.secret, at, words or "login walls in place of answers")
@@ -139,3 +152,19 @@ class Login:
         """A look starts though the login was refused: no other one before the next probe."""
         if self.paused:
             self._probe_at = now + PROBE
+
+
+def login_of(
+    platform: str,
+    settings: Mapping[str, object],
+    key: str,
+    example: str,
+    *,
+    needed: bool = True,
+) -> Login:
+    """The login that the table of a source names: its variable at `key`, else `example`, and how
+    many accounts at `logins`. Raises ConfigError for what cannot be a variable's name.
+    """
+    variable = variable_of(platform, settings.get(key, example), key, example)
+    most = settings.get("logins", 1)
+    return Login(variable, most if isinstance(most, int) else 1, needed=needed)

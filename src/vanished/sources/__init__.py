@@ -33,6 +33,15 @@ class Source(Protocol):
         """The account that a person means by `address`; UsageError if it cannot be one."""
         ...
 
+    def post(self, address: str) -> Post:
+        """The one post that a person means by `address`, under the name that a list would give it;
+        UsageError if it cannot be one.
+
+        Canaries are named so. Whether a single post can be watched, `account` says: where it takes
+        the address, the post is its own account (a page, an article); else see `registry.account`.
+        """
+        ...
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """Read the account's list once. `cursor` is the last Discovery's, "" at first."""
         ...

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import EvidenceError, UsageError
 from vanished.model import (
     Account,
@@ -48,7 +49,17 @@ from vanished.sources.at_identity import Identity
 from vanished.sources.bluesky_api import Answer, Asker
 from vanished.sources.page import observation
 
-KEYS: Mapping[str, type] = {"appview": str, "plc": str, "ask_host": bool, "stream": str}
+KEYS: Mapping[str, Key] = {
+    "appview": Key("https://public.api.bsky.app", "whose public API to ask"),
+    "plc": Key("https://plc.directory", "who says which host and keys belong to a did:plc"),
+    "ask_host": Key(False, "also ask each post's host, for what the AppView withholds"),
+    "stream": Key(
+        "wss://bsky.network", "off unless set: look at once at what changes; much traffic"
+    ),
+}
+CANARY = (
+    "a post by its at:// address, with the DID: of a service's own account; gone: one you deleted"
+)
 APPVIEW = "https://public.api.bsky.app"
 PLC = "https://plc.directory"
 MOST_PAGES = 10  # of one reading: a thousand posts

@@ -22,6 +22,7 @@ from typing import Any
 
 import feedparser
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import UsageError
 from vanished.model import (
     ABSENT,
@@ -51,8 +52,10 @@ from vanished.sources.page import (
     web_address,
 )
 
-KEYS: Mapping[str, type] = {"notices": list}
-"""`notices`: as of `page`."""
+KEYS: Mapping[str, Key] = {
+    "notices": Key(["web", "wechat"], "packs to read pages by, in place of all")
+}
+CANARY = "the page of an old item, of a library or an office; gone: a page that answers 404 or 410"
 
 LARGE = 200_000
 """Bytes of a feed that is read beside the loop: feedparser takes about 2 s a megabyte."""

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode, urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import UsageError
 from vanished.model import (
     ALIVE,
@@ -59,8 +60,9 @@ from vanished.sources.notice import load_pack
 from vanished.sources.page import observation, web_address
 from vanished.sources.shown_count import shown_count
 
-KEYS: Mapping[str, type] = {}
+KEYS: Mapping[str, Key] = {}
 """No settings of its own: an account names its server."""
+CANARY = "https://SERVER/@USER/ID, of the server's own administration; gone: one you deleted there"
 
 PAGE = 40  # the most that Mastodon gives at once
 MOST_PAGES = 5  # of one reading

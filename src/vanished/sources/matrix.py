@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ALIVE,
@@ -45,15 +46,17 @@ from vanished.model import (
     failed,
 )
 from vanished.net.exchange import Exchange, Fetch
-from vanished.net.login import Login, variable_of
+from vanished.net.login import login_of
 from vanished.sources import Naming, Settings
 from vanished.sources import matrix_api as api
 from vanished.sources.matrix_api import Asker, Event, Page
 
-KEYS: Mapping[str, type] = {"server": str, "token_env": str, "join": bool}
-"""`server`: the homeserver to ask. `token_env`: the environment variable that holds the access
-token. `join = true`: enter rooms, which shows the observer to everybody there.
-"""
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://matrix.example.org", "the homeserver that your token is for"),
+    "token_env": Key("VANISHED_MATRIX_TOKEN", "the variable, or entry of the keyring"),
+    "join": Key(False, "enter rooms, which shows this observer to everybody there"),
+}
+CANARY = "ROOM/EVENT, such as !abc:example.org/$event, in a room you keep; gone: one you redacted"
 
 MOST_PAGES = 10  # of one reading; what is left over comes with the next
 BACK_PAGES = 3  # read again when many older events changed
@@ -62,7 +65,7 @@ MOST_ASKED = 20  # changed events asked for one by one in one reading
 MOST_KEPT = 300  # changed events, and edits, that the cursor remembers
 
 _ALIAS = re.compile(r"#[^\s:]+:(?P<server>[!-~]+)")
-_ROOM = re.compile(r"![!-9;-~]+:[!-~]+|![A-Za-z0-9_-]{43}")  # room version 12 names no server
+_ROOM = re.compile(r"![!-9;-~]+:[!-.0-~]+|![A-Za-z0-9_-]{43}")  # room version 12 names no server
 
 
 class MatrixSource:
@@ -79,10 +82,7 @@ class MatrixSource:
         """Raises ConfigError for a `server` or `token_env` that cannot be one."""
         self._name = name
         self._server = _server(str(settings.get("server", "")))
-        given = settings.get("token_env", "VANISHED_MATRIX_TOKEN")
-        variable = variable_of(self.platform, given, "token_env", "VANISHED_MATRIX_TOKEN")
-        most = settings.get("logins", 1)
-        self.login = Login(variable, most if isinstance(most, int) else 1)
+        self.login = login_of(self.platform, settings, "token_env", "VANISHED_MATRIX_TOKEN")
         self._join = settings.get("join", False) is True
 
     def account(self, address: str) -> Account:

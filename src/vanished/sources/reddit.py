@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.model import ALIVE, SECOND, Counts, Fault, Version, version_hash
 from vanished.net.exchange import Exchange
 from vanished.sources import Naming, Settings
@@ -20,8 +21,10 @@ from vanished.sources.answer import Json, list_of, parsed, table_of, text_of, we
 from vanished.sources.shown_count import shown_count
 from vanished.sources.single import Form, Reading, SinglePost, is_on, notice_at, refused, unread
 
-KEYS: Mapping[str, type] = {"server": str}
-"""`server`: whom to ask in place of https://www.reddit.com, such as a relay of one's own."""
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://www.reddit.com", "whom to ask, such as a relay of yours")
+}
+CANARY = "an old announcement of a large community; gone: a post that says [removed]"
 
 _ADDRESS = re.compile(
     r"(?:/r/\w{2,24})?/comments/([a-z0-9]{4,13})(?:/[^/]*)?(?:/([a-z0-9]{4,13}))?/?", re.I

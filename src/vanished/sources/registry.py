@@ -1,7 +1,8 @@
 """Which source answers to which name: the file of that name in this folder.
 
 In: a platform's name and the settings. Out: its source, with its table of observatory.toml checked.
-A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` with their types, and
+A source's file `NAME.py` has `KEYS`, the keys of the table `[sources.NAME]` as `Key`s; `CANARY`, a
+line on which of its posts can be canaries (docs/canaries.md, `vanished canaries`, the doctor); and
 one class whose `platform` is NAME, made with the naming and that table. A file without `KEYS` is a
 part of another one. Only the file that is asked for is loaded: `vanished --help` loads no parser.
 """
@@ -16,7 +17,10 @@ from typing import cast
 
 from vanished import sources as room
 from vanished.archive.settings import COMMON_SOURCE_KEYS, Settings, source_table
-from vanished.errors import UnknownPlatformError
+from vanished.archive.settings_asking import Key
+from vanished.archive.settings_template import source_tables
+from vanished.errors import UnknownPlatformError, UsageError
+from vanished.model import Account
 from vanished.sources import Making, Naming, Source
 
 
@@ -65,6 +69,27 @@ def platforms() -> tuple[str, ...]:
     return tuple(name for name in sorted(_names()) if _file(name) is not None)
 
 
+def account(asked: Source, address: str) -> Account:
+    """What is to be watched at `address`. Raises UsageError for what cannot be, in one sentence."""
+    try:
+        return asked.account(address)
+    except UsageError as refused:
+        try:
+            asked.post(address)
+        except UsageError:
+            raise refused from None
+        raise UsageError(
+            f"'{address.strip()[:80]}' is a single post, and {asked.platform} is watched by account"
+            " only: add the account that it stands in. As a canary a single post will do."
+        ) from None
+
+
+def canary(platform: str) -> str:
+    """Which posts of `platform` can be canaries, in a line; "" if it has no source."""
+    module = _file(platform)
+    return "" if module is None else str(module.CANARY)
+
+
 def about(platform: str) -> str:
     """The first sentence of what the file of `platform` says of itself."""
     module = _file(platform)
@@ -76,6 +101,16 @@ def keys(platform: str) -> Sequence[str]:
     """The keys that the table of `platform` may have; none if it has no source."""
     module = _file(platform)
     return () if module is None else (*module.KEYS, *COMMON_SOURCE_KEYS)
+
+
+def tables() -> str:
+    """The tables of all sources for a new observatory.toml, every key commented out."""
+    return source_tables({name: (about(name), _keys(name)) for name in platforms()})
+
+
+def _keys(platform: str) -> Mapping[str, Key]:
+    module = _file(platform)
+    return {} if module is None else cast("Mapping[str, Key]", module.KEYS)
 
 
 def _names() -> set[str]:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import UsageError
 from vanished.model import (
     ALIVE,
@@ -43,8 +44,11 @@ from vanished.sources.notice import load_pack
 from vanished.sources.page import PageReader, observation
 from vanished.sources.telegram_page import NAME, ChannelPage, Message
 
-KEYS: Mapping[str, type] = {"server": str}
-"""`server`: whom to ask in place of https://t.me, such as a relay of one's own."""
+KEYS: Mapping[str, Key] = {"server": Key("https://t.me", "whom to ask, such as a relay of yours")}
+CANARY = (
+    "https://t.me/NAME/NUMBER, an old one of an official channel; gone: a number "
+    "between two others that was deleted"
+)
 
 MOST_PAGES = 5  # of one reading; a page holds about 20 messages
 

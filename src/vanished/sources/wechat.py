@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from html import unescape
 from urllib.parse import parse_qs, quote, urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import UsageError
 from vanished.model import (
     ABSENT,
@@ -63,8 +64,10 @@ from vanished.sources.wechat_page import (
     read_article,
 )
 
-KEYS: Mapping[str, type] = {"server": str}
-"""`server`: whom to ask in place of https://mp.weixin.qq.com, such as a relay of one's own."""
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://mp.weixin.qq.com", "whom to ask, such as a relay of yours")
+}
+CANARY = "an old article of an office or a library; gone: one that shows the notice you study"
 
 MOST_PAGES = 5  # of a list in one reading
 PER_PAGE = 20  # of an album; the history has pages of 10 pushes

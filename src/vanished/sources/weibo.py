@@ -12,7 +12,8 @@ desktop only where none is known yet, as the two may spell links differently.
 
 Visitor mode: Weibo gives every browser a pass (genvisitor2) before it shows anything. It is asked
 for when an answer calls for it, used for that one reading, and forgotten, since a source keeps no
-state. For many posts put a pass of your own into the variable that `cookie_env` names.
+state. For many posts put a pass of your own into the variable that `cookie_env` names, or into
+the keyring under that name: see `net.login`. Once either site no longer knows it, looks fail.
 
 Tried live: only against servers of the tests that answer as public scrapers describe Weibo. No
 request to Weibo itself was ever made.
@@ -20,13 +21,13 @@ request to Weibo itself was ever made.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
-from vanished.errors import ConfigError, UsageError
+from vanished.archive.settings_asking import Key
+from vanished.errors import UsageError
 from vanished.model import (
     ALIVE,
     NO_COUNTS,
@@ -46,6 +47,7 @@ from vanished.model import (
     failed,
 )
 from vanished.net.exchange import Exchange, Fetch
+from vanished.net.login import login_of
 from vanished.sources import Naming, Settings
 from vanished.sources.answer import ident_of, parsed, server_of, within
 from vanished.sources.page import observation, web_address
@@ -53,6 +55,7 @@ from vanished.sources.weibo_answer import (
     NUMBER,
     long_text_of,
     needs_long_text,
+    needs_visitor,
     posts_of,
     read_status,
     refusal,
@@ -67,17 +70,17 @@ from vanished.sources.weibo_ask import (
     read_list,
 )
 
-KEYS: Mapping[str, type] = {
-    "mobile": str,
-    "desktop": str,
-    "passport": str,
-    "visitor": bool,
-    "cookie_env": str,
+KEYS: Mapping[str, Key] = {
+    "mobile": Key("https://m.weibo.cn", "whom to ask first, such as a relay of yours"),
+    "desktop": Key("https://weibo.com", "whom to ask second"),
+    "passport": Key("https://passport.weibo.com", "who gives passes to visitors, in place of both"),
+    "visitor": Key(True, "take the pass that Weibo gives to every visitor"),
+    "cookie_env": Key("VANISHED_WEIBO_COOKIE", "the variable of a Cookie header of your own"),
 }
-"""`mobile`, `desktop`, `passport`: whom to ask in place of m.weibo.cn, weibo.com and Weibo's two
-visitor services. `visitor = false`: take no visitor's pass. `cookie_env`: the environment variable
-that holds a Cookie header of your own.
-"""
+CANARY = (
+    "https://m.weibo.cn/detail/NUMBER, an old one of an official account; gone: one "
+    "whose page says so"
+)
 
 _PASSPORTS = {
     MOBILE: "https://visitor.passport.weibo.cn",
@@ -115,12 +118,9 @@ class WeiboSource:
         }
         self._passports = {side: passport or own for side, own in _PASSPORTS.items()}
         self._visitor = given.get("visitor", True) is True
-        self._variable = str(given.get("cookie_env", "VANISHED_WEIBO_COOKIE"))
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self._variable):
-            raise ConfigError(
-                "[sources.weibo] cookie_env has to be the name of an environment variable, such as"
-                " VANISHED_WEIBO_COOKIE; the cookie itself belongs in that variable."
-            )
+        self.login = login_of(
+            self.platform, given, "cookie_env", "VANISHED_WEIBO_COOKIE", needed=False
+        )
 
     def account(self, address: str) -> Account:
         """The account of a number or of its page; UsageError if it can be none."""
@@ -187,8 +187,7 @@ class WeiboSource:
         return Look(seen, version if version and version.hash != post.version else None)
 
     def _asker(self, fetch: Fetch) -> Asker:
-        held = os.environ.get(self._variable, "").strip()
-        cookie = "".join(sign for sign in held if " " <= sign <= "~")
+        cookie = "".join(sign for sign in self.login.secret if " " <= sign <= "~")
         return Asker(fetch, self._servers, self._passports, cookie, self._visitor)
 
     def _post_url(self, mid: str) -> str:
@@ -248,6 +247,9 @@ async def _one(ask: Asker, side: str, mid: str) -> _Reading:
 async def _checked(ask: Asker, mid: str, first: _Reading) -> _Reading:
     """What the other ways to a post make of a reading of the mobile site that does not show it."""
     second = await _one(ask, DESKTOP, mid)
+    walled = [each for each in (first, second) if ask.cookie and needs_visitor(each.signal)]
+    if walled:  # whom one site no longer knows, the other may answer as it likes
+        return walled[0]
     if first.signal.fault is None or second.signal.fault is None:
         return _together(first, second)
     if first.signal.fault in _AGAIN:  # whatever keeps us out keeps us out of the page, too
@@ -312,6 +314,9 @@ async def _standing(ask: Asker, user: str, refusals: Sequence[Exchange], *, know
             if posts_of(exchange) is None and signal.fault not in (None, Fault.EMPTY)
         ]
         return kept[0] if kept else ALIVE
+    walled = [signal for signal in signals if ask.cookie and needs_visitor(signal)]
+    if walled:
+        return walled[0]
     for signal in signals:
         if signal.gone and signal.account_level:
             if known or signal.strength is Strength.STRONG:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.model import ALIVE, Counts, Fault, Version, version_hash
 from vanished.net.exchange import Exchange
 from vanished.sources import Naming, Settings
@@ -39,8 +40,10 @@ from vanished.sources.single import (
     unread,
 )
 
-KEYS: Mapping[str, type] = {"server": str}
-"""`server`: whom to ask in place of https://cdn.syndication.twimg.com, such as a relay."""
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://cdn.syndication.twimg.com", "whom to ask, such as a relay of yours")
+}
+CANARY = "an old post of an organization; gone: one whose tombstone you have seen"
 
 _ADDRESS = re.compile(r"/(?:\w{1,20}|i/web)/status(?:es)?/(\d{1,20})(?:/.*)?")
 _WITHHELD = re.compile(

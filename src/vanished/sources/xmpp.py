@@ -25,7 +25,6 @@ What an observer can see, measured on Prosody 0.12.3 with mod_muc_mam and mod_mu
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -33,6 +32,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
     ALIVE,
@@ -51,6 +51,7 @@ from vanished.model import (
     version_hash,
 )
 from vanished.net.exchange import Fetch
+from vanished.net.login import login_of
 from vanished.sources import Naming, Settings
 from vanished.sources.xmpp_archive import Page, Removal, Stored, mark_of, query
 from vanished.sources.xmpp_room import (
@@ -67,9 +68,15 @@ from vanished.sources.xmpp_room import (
 from vanished.sources.xmpp_session import Ended, Observer, Visit
 from vanished.sources.xmpp_xml import MAM_EXTENDED
 
-KEYS: Mapping[str, type] = {
-    "server": str, "account": str, "password_env": str, "join": bool, "nick": str, "plain": bool,
-}  # fmt: skip
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://xmpp.example.org:5281/http-bind", "your server's BOSH service"),
+    "account": Key("reader@example.org", "your account there, or a domain that takes guests"),
+    "password_env": Key("VANISHED_XMPP_PASSWORD", "the variable, or entry of the keyring"),
+    "join": Key(False, "enter rooms that refuse strangers: everybody there sees it"),
+    "nick": Key("reader", "the name under which to enter"),
+    "plain": Key(False, "allow http:// to a server on this machine"),
+}
+CANARY = "ROOM/STANZA-ID, in a room you keep; gone: one that a moderator took away"
 
 RETRACTED = "[retracted]"
 """Title of the wording of a message that the archive shows together with its retraction."""
@@ -89,11 +96,10 @@ class XmppSource:
         self._name = name
         plain = settings.get("plain", False) is True
         self._server = _server(str(settings.get("server", "")), plain=plain)
-        variable = str(settings.get("password_env", "VANISHED_XMPP_PASSWORD"))
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        login = login_of(self.platform, settings, "password_env", "VANISHED_XMPP_PASSWORD")
+        if len(login.sessions) > 1:
             raise ConfigError(
-                "[sources.xmpp] password_env has to be the name of an environment variable, such"
-                " as VANISHED_XMPP_PASSWORD; the password itself belongs in that variable."
+                "[sources.xmpp] logins: only one account can be used, the one that account names."
             )
         who = _JID.fullmatch(str(settings.get("account", "")).strip())
         if self._server and who is None:
@@ -103,9 +109,9 @@ class XmppSource:
                 ' "guest.example.org".'
             )
         nick = str(settings.get("nick", "reader")) if settings.get("join", False) is True else ""
-        self._observer = Observer(
-            (who and who["user"]) or "", who["domain"] if who else "", "", variable, plain, nick
-        )
+        user, domain = ((who["user"] or ""), who["domain"]) if who else ("", "")
+        self.login = login if user else None  # a guest has none
+        self._observer = Observer(user, domain, login, plain, nick)
 
     def account(self, address: str) -> Account:
         """The room at `address`; its url lies on the server that is asked."""
@@ -350,9 +356,8 @@ class XmppSource:
 
     def _visit(self, url: str, fetch: Fetch) -> Visit:
         base = url.partition("#")[0]
-        own = base == self._server
-        password = os.environ.get(self._observer.variable, "") if own else ""
-        return Visit(fetch, base, replace(self._observer, password=password.strip("\r\n")))
+        password = self._observer.login.secret if base == self._server else ""
+        return Visit(fetch, base, self._observer, password)
 
 
 def _is_correction(mark: Mark, one: Stored) -> bool:

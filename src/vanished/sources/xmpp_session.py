@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from vanished.model import Fault, Observation, Signal, Version, Via, failed
 from vanished.net.exchange import Exchange, Fetch
+from vanished.net.login import Login
 from vanished.sources import xmpp_login as login
 from vanished.sources import xmpp_xml as xml
 from vanished.sources.notice import load_pack
@@ -42,23 +43,26 @@ class Ended(Exception):  # noqa: N818 - the signal inside says what failed
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Who looks. `user` is "" for a guest; `variable` names where the password comes from."""
+    """Who looks. `user` is "" for a guest, who has no use for `login`."""
 
     user: str
     domain: str
-    password: str = field(repr=False)
-    variable: str
+    login: Login = field(repr=False)
     plain: bool  # the server is on this machine, and TLS may be left out
     nick: str = ""  # with which to enter rooms; "": never enter one
 
 
 @dataclass
 class Visit:
-    """A session under way; `exchanges` are all of it, in order."""
+    """A session under way; `exchanges` are all of it, in order.
+
+    No `password` where the server that is asked is not the observer's own.
+    """
 
     fetch: Fetch
     url: str
     observer: Observer
+    password: str = field(repr=False)
     exchanges: list[Exchange] = field(default_factory=list)
     _sid: str = field(default="", repr=False)
     _rid: int = field(default_factory=lambda: secrets.randbelow(1 << 40) + 1, repr=False)
@@ -69,12 +73,13 @@ class Visit:
     async def open(self) -> None:
         """Log in and get an address. Raises Ended."""
         observer = self.observer
-        if observer.user and not observer.password:
+        if observer.user and not self.password:
             await self._create()
-            raise Ended(_no_entry(f"no password; put it into {observer.variable}"))
+            self._refused("no password")
+            raise Ended(_no_entry(f"no password; put it into {observer.login.variable}"))
         offered = {(m.text or "").strip() for m in (await self._create()).iter(_MECHANISM)}
         plain = observer.plain or self.url.startswith("https://")
-        way = login.choose(offered, observer.user, observer.password, plain=plain)
+        way = login.choose(offered, observer.user, self.password, plain=plain)
         if way is None:
             kind = "password" if observer.user else "guest"
             raise Ended(_no_entry(f"the server offers no {kind} login that we can use here"))
@@ -101,6 +106,11 @@ class Visit:
         """
         return await self._until(stanzas, done, private=private)
 
+    def _refused(self, why: str) -> None:
+        """The observer's own login is of no use, whatever is asked."""
+        if self.observer.user:
+            self.observer.login.refused(self.password, self.exchanges[-1].answered_at, why)
+
     # -- requests ---------------------------------------------------------------------------
 
     async def _create(self) -> Element:
@@ -125,6 +135,8 @@ class Visit:
             if kind != "challenge":
                 names = [child.tag.rpartition("}")[2] for child in said]
                 reason = next((name for name in names if name != "text"), "not-authorized")
+                if reason in _LOGIN_LOST:
+                    self._refused(reason)
                 raise Ended(_refused_login(reason, self.observer))
             data = base64.b64encode(way.answer(_decoded(said))).decode()
             sent = f"<response xmlns='{xml.SASL}'>{data}</response>"
@@ -198,6 +210,9 @@ class Visit:
         )
 
 
+_LOGIN_LOST = frozenset({"not-authorized", "account-disabled", "credentials-expired"})
+"""Conditions of RFC 6120, 6.5, that speak of the account; others, of trouble of the server."""
+
 _XBOSH = " xmlns:xmpp='urn:xmpp:xbosh'"
 _GONE = f"<presence xmlns='{xml.CLIENT}' type='unavailable'/>"
 _MECHANISM = f"{{{xml.SASL}}}mechanism"
@@ -247,7 +262,7 @@ def _no_entry(words: str) -> Signal:
 def _refused_login(reason: str, observer: Observer) -> Signal:
     words = f"the observer cannot log in: {reason}"
     if reason == "not-authorized" and observer.user:
-        words += f"; see whether {observer.variable} holds the account's password"
+        words += f"; see whether {observer.login.variable} holds the account's password"
     known = load_pack("xmpp").match_field("login", reason)
     signal = failed(Fault.FORBIDDEN) if known is None else known
     return replace(signal, words=words[:200])

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
+from vanished.archive.settings_asking import Key
 from vanished.model import ALIVE, NO_COUNTS, Counts, Fault, Version, version_hash
 from vanished.net.exchange import Exchange
 from vanished.sources import Naming, Settings
@@ -22,8 +23,10 @@ from vanished.sources.html import is_cut
 from vanished.sources.shown_count import shown_count
 from vanished.sources.single import Form, Reading, SinglePost, is_on, notice_at, refused, unread
 
-KEYS: Mapping[str, type] = {"server": str}
-"""`server`: whom to ask in place of https://www.youtube.com, such as a relay of one's own."""
+KEYS: Mapping[str, Key] = {
+    "server": Key("https://www.youtube.com", "whom to ask, such as a relay of yours")
+}
+CANARY = "an old video of a broadcaster; gone: one whose player says that it was removed"
 
 _VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
 _PLAYER = re.compile(r"\bytInitialPlayerResponse\s*=\s*(?=\{)")
@@ -76,14 +79,13 @@ def _player(exchange: Exchange) -> Json:
     if exchange.body.lstrip()[:1] == b"{":
         return table_of(parsed(exchange))
     body = exchange.text()
-    found = _PLAYER.search(body)
-    if found is None:
-        return {}
-    try:
-        value, _ = json.JSONDecoder().raw_decode(body, found.end())
-    except (ValueError, RecursionError):
-        return {}
-    return table_of(value)
+    for found in _PLAYER.finditer(body):  # a description may hold the words as well
+        try:
+            value, _ = json.JSONDecoder().raw_decode(body, found.end())
+        except (ValueError, RecursionError):
+            continue
+        return table_of(value)
+    return {}
 
 
 def _video(player: Json, details: Json) -> Reading:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from vanished.archive.settings_asking import Addresses
 from vanished.errors import ConfigError, UsageError
 from vanished.judge import Check
-from vanished.model import SECOND, Account, Kind, Micros, Observation, Post
+from vanished.model import SECOND, Kind, Micros, Observation, Post
 from vanished.net.address import host_of
 from vanished.net.exchange import Fetch
 from vanished.sources import Source
@@ -27,11 +27,11 @@ Way = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """One address whose fate is known. An account stands for sources that only parse those."""
+    """One post whose fate is known."""
 
     name: str  # for the operator: its place in the settings, not its address
     alive: bool
-    subject: Post | Account
+    subject: Post
 
     @property
     def host(self) -> str:
@@ -50,7 +50,7 @@ def canaries_of(source: Source, addresses: Addresses) -> list[Canary]:
     for kind, listed in (("alive", addresses.alive), ("gone", addresses.gone)):
         for number, address in enumerate(listed, 1):
             try:
-                subject = _parsed(source, address)
+                subject = source.post(address)
             except UsageError as error:
                 raise ConfigError(
                     f"[sources.{source.platform}] canaries: {kind} number {number}: {error}"
@@ -59,22 +59,10 @@ def canaries_of(source: Source, addresses: Addresses) -> list[Canary]:
     return found
 
 
-def _parsed(source: Source, address: str) -> Post | Account:
-    post = getattr(source, "post", None)
-    if post is not None:
-        parsed: Post = post(address)
-        return parsed
-    return source.account(address)
-
-
 async def ask(source: Source, canary: Canary, fetch: Fetch) -> Observation:
     """One look at `canary`, just as the watch looks at what it watches."""
-    if isinstance(canary.subject, Post):
-        (look,) = await source.look([canary.subject], fetch)
-        return look.observation
-    discovery = await source.discover(canary.subject, "", fetch)
-    shown = [each.observation for each in discovery.sightings if each.observation is not None]
-    return shown[0] if discovery.sole and shown else discovery.observation
+    (look,) = await source.look([canary.subject], fetch)
+    return look.observation
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """`vanished canaries`: ask every canary once through every route, and say what it answered.
 
-In: a folder. Out: a line for each canary and route. Nothing is kept: this is for choosing canaries
-and for seeing what the doctor complains of; the watch asks them by itself.
+In: a folder. Out: a line for each canary and route, and one for each watched platform without any.
+Nothing is kept: this is for choosing canaries and for seeing what the doctor complains of; the
+watch asks them by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vanished.errors import UsageError
 from vanished.model import Observation
 from vanished.net.door import Door
 from vanished.sources import Source
-from vanished.sources.registry import source
+from vanished.sources.registry import canary, source
 from vanished.watch.canaries import Canary, ask, canaries_of
 from vanished.watch.live import open_door
 from vanished.watch.routes import routes_of
@@ -55,7 +56,22 @@ class Answer:
         return f"{self.platform} from {self.vantage}: {self.canary.name}: {word} ({said})"
 
 
-def check_folder(folder: Path) -> list[Answer]:
+@dataclass(frozen=True, slots=True)
+class Unguarded:
+    """A platform that is watched without canaries, and which posts of it could be some."""
+
+    platform: str
+    use: str
+    right: None = None
+
+    def facts(self) -> dict[str, object]:
+        return {"platform": self.platform, "canary": None, "right": None, "use": self.use}
+
+    def text(self) -> str:
+        return f"{self.platform}: unguarded; a canary can be {self.use}"
+
+
+def check_folder(folder: Path) -> list[Answer | Unguarded]:
     """Ask the canaries of the observatory in `folder`. Raises UsageError if it has none."""
     with Observatory.open(folder) as observatory:
         settings = observatory.settings
@@ -64,12 +80,15 @@ def check_folder(folder: Path) -> list[Answer]:
             for platform, asked in settings.asking.items()
             if asked.canaries.alive
         }
+        watched = {row.account.platform for row in observatory.account_rows()}
+        without = [Unguarded(name, canary(name)) for name in sorted(watched - chosen.keys())]
         if not chosen:
             raise UsageError(
                 "This observatory has no canaries; name some in observatory.toml, such as: canaries"
                 ' = { alive = ["https://example.org/post/1"], gone = [] } under [sources.page].'
+                + "".join(f"\n{each.text()}" for each in without)
             )
-        return asyncio.run(_check(observatory, chosen))
+        return [*asyncio.run(_check(observatory, chosen)), *without]
 
 
 async def _check(observatory: Observatory, chosen: Mapping[str, Source]) -> list[Answer]:
@@ -77,11 +96,11 @@ async def _check(observatory: Observatory, chosen: Mapping[str, Source]) -> list
     found = []
     async with open_door(observatory.settings, clock) as door:
         for platform, asked in chosen.items():
-            for canary in canaries_of(asked, observatory.settings.asked(platform).canaries):
+            for each in canaries_of(asked, observatory.settings.asked(platform).canaries):
                 for route in routes_of(observatory.settings, platform, door):
-                    await _room(door, canary.host, clock)
-                    seen = await ask(asked, canary, door.fetcher(0, route.proxy))
-                    found.append(Answer(platform, route.vantage, canary, seen))
+                    await _room(door, each.host, clock)
+                    seen = await ask(asked, each, door.fetcher(0, route.proxy))
+                    found.append(Answer(platform, route.vantage, each, seen))
     return found
 
 

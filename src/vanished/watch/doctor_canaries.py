@@ -15,7 +15,7 @@ from vanished.errors import VanishedError
 from vanished.judge import Standing
 from vanished.model import SECOND, Micros, at
 from vanished.net.login import SERVICE, Login
-from vanished.sources.registry import source
+from vanished.sources.registry import canary, source
 from vanished.watch.canaries import canaries_of
 from vanished.watch.finding import Finding
 from vanished.watch.trusting import Trusting
@@ -46,7 +46,7 @@ def troubles(observatory: Observatory) -> Iterator[Finding]:
                 where = f"{platform} from {vantage}"
                 yield from _way(standing, where, looked, observatory)
         login = getattr(asked, "login", None)
-        if isinstance(login, Login):
+        if isinstance(login, Login) and login.used:
             yield from _login(observatory, platform, login)
 
 
@@ -108,9 +108,9 @@ def remarks(observatory: Observatory) -> Iterator[Finding]:
     for platform in sorted(platforms):
         if not observatory.settings.asked(platform).canaries.alive:
             yield Finding(
-                "it has no canaries, so nobody sees when it calls living posts gone",
+                "it is unguarded: it has no canaries to show when it calls living posts gone",
                 f"source {platform}",
-                f"name posts whose fate you know under [sources.{platform}] canaries;"
-                " docs/canaries.md says which",
+                f"name posts whose fate you know under [sources.{platform}] canaries, such as"
+                f" {canary(platform)}",
                 remark=True,
             )
