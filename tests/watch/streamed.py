@@ -39,6 +39,7 @@ class Streamed:
 
     posts: dict[str, str] = field(default_factory=dict)  # text by record key
     lag_s: float = 0.0  # how long after the stream the AppView learns of a change
+    slow_s: float = 0.0  # how long the AppView takes to answer with what it knew when asked
     base: str = ""
     seq: int = 0
     frames: list[tuple[int, bytes]] = field(default_factory=list)
@@ -113,6 +114,7 @@ class Streamed:
             wanted = [uri.rpartition("/")[2] for uri in request.query.getall("uris")]
             self.asked += [(time.monotonic(), rkey) for rkey in wanted]
             found = [self._view(rkey) for rkey in wanted if rkey in self.posts]
+            await asyncio.sleep(self.slow_s)
             return web.json_response({"posts": found})
         if method == "app.bsky.feed.getAuthorFeed":
             if request.query["limit"] == "100":

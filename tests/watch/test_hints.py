@@ -109,5 +109,5 @@ def test_nobody_is_asked_more_often_than_allowed_and_nobody_is_passed_over(
         assert len(times) <= LOOKS * len(steps)
         assert subject in hinted
     for subject, when in hinted.items():
-        assert asked[subject][-1] > when, "asked after the last hint"
+        assert asked[subject][-1] >= when, "asked after the last hint"
     assert len(marks) == 0
