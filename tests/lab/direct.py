@@ -58,7 +58,7 @@ class Direct:
         hops = []
         while delivery.answer.status == 302:
             hops.append(url)
-            url = BASE + dict(delivery.answer.headers)[b"location"].decode()
+            url = BASE + dict(delivery.answer.headers)["location"]
             delivery = self.step(url)
         answer = delivery.answer
         return Exchange(
@@ -66,7 +66,7 @@ class Direct:
             asked_at,
             self.clock.now(),
             status=answer.status,
-            headers={"content-type": answer.type.decode()},
+            headers={"content-type": answer.type},
             body=answer.body,
             wire=answer.body,
             hops=tuple(hops),

@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
@@ -163,3 +165,49 @@ def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
     assert process.returncode != 0
     assert f"cannot listen on 127.0.0.1:{port}" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+async def test_an_answer_tells_the_simulated_time_and_not_the_real_one() -> None:
+    """Evidence of a simulated month must not say that it was taken today, nor name its trap."""
+    t = world().start + DAY
+    clock = SteppedClock(t)
+    built = Platform(world(), clock, 0.0)
+    with serving(built) as url:
+        for trap in (None, Trap.SHORT, Trap.SERVER, Trap.LOGIN_REDIRECT):
+            built.traps = Always(world(), 1.0, trap)
+            async with (
+                client() as session,
+                session.get(f"{url}/p/{living(t)}", allow_redirects=False) as response,
+            ):
+                told = parsedate_to_datetime(response.headers["Date"]).timestamp()
+                assert t <= told * SECOND <= clock.now()
+                assert response.headers["Server"] == "lab"
+                assert "Connection" not in response.headers
+
+
+class Slow(SteppedClock):
+    """A clock whose pauses outlast every test; `paused` is set when one has begun."""
+
+    def __init__(self, start: Micros) -> None:
+        super().__init__(start)
+        self.paused = threading.Event()
+
+    async def pause(self, duration: Micros) -> None:
+        self.paused.set()
+        await asyncio.sleep(600)
+
+
+async def test_the_end_waits_neither_for_idle_clients_nor_for_slow_answers() -> None:
+    clock = Slow(world().start + DAY)
+    built = Platform(world(), clock, 0.0)
+    async with client() as session:
+        with serving(built) as url:
+            async with session.get(f"{url}/m/x.gif") as response:
+                assert response.status == 200
+            built.traps = Always(world(), 1.0, Trap.SLOW)
+            waiting = asyncio.ensure_future(fetched(f"{url}/p/x"))
+            assert await asyncio.to_thread(clock.paused.wait, 20)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 5  # one second, on a machine that has it
+        with pytest.raises(aiohttp.ClientError):
+            await waiting

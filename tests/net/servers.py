@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from vanished.clock import SystemClock
@@ -23,6 +24,7 @@ from vanished.net.politeness import Politeness
 
 LOOPBACK = ("127.0.0.0/8",)
 Answer = Callable[["Request"], Awaitable[None]]
+Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
 
 
 @dataclass
@@ -96,6 +98,50 @@ async def raw(
         yield server
     finally:
         await stop(listening, tasks)
+
+
+@dataclass
+class Pushing:
+    """A server of one stream, and how those who were connected left."""
+
+    port: int = 0
+    opened: int = 0
+    left: list[int | None] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/stream"
+
+
+@contextlib.asynccontextmanager
+async def pushing(
+    talk: Talk, refuse: Callable[[], web.Response | None] = lambda: None
+) -> AsyncIterator[Pushing]:
+    """A WebSocket server that says what `talk` says, or answers what `refuse` gives."""
+    server = Pushing()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        server.opened += 1
+        if (refusal := refuse()) is not None:
+            return refusal
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            await talk(socket)
+        server.left.append(socket.close_code)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/stream", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.port = runner.addresses[0][1]
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
 
 
 def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.sources.bluesky_answers import JSON, LABELER, PATH, URI
 from tests.sources.signed_repo import DID
+from vanished.errors import ConfigError
 from vanished.sources import at_firehose
 
 
@@ -34,7 +35,7 @@ async def followed(
             yield each
 
     follower = at_firehose.Follower({DID}, seq)
-    hints = [(hint.uri, hint.said) async for hint in follower.hints(messages())]
+    hints = [(hint.post, hint.said) async for hint in follower.hints(messages())]
     return hints, follower
 
 
@@ -58,7 +59,7 @@ async def test_the_stream_gives_hints_of_watched_accounts_only() -> None:
         (URI, "create"), (URI, "delete"), ("", "takendown"), ("", "active"),
         ("", "identity"), ("", "sync"), ("", "too big"),
     ]  # fmt: skip
-    assert (follower.seq, follower.error, follower.unreadable) == (10, "ConsumerTooSlow", 0)
+    assert (follower.seq, follower.words, follower.unreadable) == (10, "ConsumerTooSlow", 0)
 
 
 @pytest.mark.parametrize(
@@ -96,5 +97,41 @@ def test_no_form_of_a_message_stops_the_stream(body: object, kind: str) -> None:
 
 def test_the_stream_is_asked_for_from_where_it_was_left() -> None:
     path = "/xrpc/com.atproto.sync.subscribeRepos"
-    assert at_firehose.stream_url("https://relay.example.org") == f"wss://relay.example.org{path}"
-    assert at_firehose.stream_url("http://localhost:9", 7) == f"ws://localhost:9{path}?cursor=7"
+    relay = at_firehose.stream_of("wss://relay.example.org/")
+    assert at_firehose.Follower((), base=relay).url == f"wss://relay.example.org{path}"
+    local = at_firehose.stream_of("ws://localhost:9")
+    assert at_firehose.Follower((), 7, local).url == f"ws://localhost:9{path}?cursor=7"
+
+
+@pytest.mark.parametrize(
+    "given", ["relay.example.org", "https://relay.example.org", "wss://", "wss://h/path", "ws:h"]
+)
+def test_what_is_no_address_of_a_stream_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[sources.bluesky\] stream has to be"):
+        at_firehose.stream_of(given)
+
+
+async def test_a_gap_is_said_and_the_stream_goes_on() -> None:
+    hints, follower = await followed(
+        frame("#info", {"name": "OutdatedCursor", "message": "long ago"}),
+        commit(900, ("delete", PATH)),
+        seq=5,
+    )
+    assert hints == [(URI, "delete")]
+    assert (follower.seq, follower.words, follower.unreadable) == (900, "OutdatedCursor", 0)
+
+
+async def test_a_stream_whose_numbers_began_anew_is_read_from_now_on() -> None:
+    """Else the same cursor would be refused for ever."""
+    _, follower = await followed(frame("", {"error": "FutureCursor"}, op=-1), seq=10_000)
+    assert follower.seq == -1
+
+
+async def test_words_of_a_server_do_not_reach_the_operator_as_they_are() -> None:
+    _, follower = await followed(frame("", {"error": "a name\x1b[2J at://did:plc:x"}, op=-1))
+    assert follower.words == "something without a name"
+
+
+def test_the_time_of_a_message_is_its_claim() -> None:
+    raw = frame("#identity", {"seq": 7, "did": DID, "time": "2026-11-24T17:00:00.5Z"})
+    assert at_firehose.read_frame(raw).time == "2026-11-24T17:00:00.5Z"

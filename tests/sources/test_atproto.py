@@ -9,22 +9,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import aiohttp
 import pytest
 
+from tests.e2e import create, watching
 from tests.servers.atproto import Network, User, needs_network, network
 from vanished.clock import SystemClock
-from vanished.model import Account, Cause, Discovery, Fault, Kind, Post, Signal, Strength
-from vanished.net.door import Door, DoorSettings, Fetcher
+from vanished.model import (
+    SECOND,
+    Account,
+    Cause,
+    Discovery,
+    Fault,
+    Kind,
+    Observation,
+    Post,
+    Signal,
+    Strength,
+)
+from vanished.net.door import Door, DoorSettings
+from vanished.net.fetcher import Fetcher
 from vanished.net.politeness import Politeness
+from vanished.net.stream import Stream
 from vanished.sources import at_identity, at_repo
-from vanished.sources.at_firehose import Follower, Hint, stream_url
+from vanished.sources.at_firehose import Follower
 from vanished.sources.bluesky import BlueskySource
+from vanished.sources.streaming import Hint
+from vanished.watch.doctor import examine
 
 AUTHOR_OR_PLATFORM = frozenset({Cause.AUTHOR, Cause.PLATFORM})
 PLATFORM = frozenset({Cause.PLATFORM})
@@ -358,36 +375,95 @@ async def test_the_stream_hints_at_what_changes_and_proves_nothing(
     """A hint saves hours of not knowing; a hint that counted as a loss could be invented."""
     ann, bob = server.register(f"ann-{prefix}"), server.register(f"bob-{prefix}")
     kept = server.post(ann, "it stays")
-    follower, hints = Follower({ann.did}), list[Hint]()
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(
-            stream_url(server.pds, 0)  # from the first change on
-        ) as socket,
-    ):
+    base = server.pds.replace("http", "ws", 1)
+    follower, hints = Follower({ann.did}, 0, base), list[Hint]()  # from the first change on
 
-        async def frames() -> AsyncIterator[bytes]:
-            while True:
-                message = await socket.receive(timeout=20)
-                assert message.type is aiohttp.WSMsgType.BINARY
-                yield message.data
+    def act() -> str:
+        server.post(bob, "not of interest")
+        lost = server.post(ann, "it goes")
+        server.take_down(server.pds, server.ref(kept))  # which no stream tells
+        server.delete(ann, lost)
+        server.deactivate(ann)
+        return lost
 
-        def act() -> str:
-            server.post(bob, "not of interest")
-            lost = server.post(ann, "it goes")
-            server.take_down(server.pds, server.ref(kept))  # which no stream tells
-            server.delete(ann, lost)
-            server.deactivate(ann)
-            return lost
-
-        lost = await asyncio.to_thread(act)
-        started = time.monotonic()
-        async for hint in follower.hints(frames()):
-            hints.append(hint)
-            if hint.said == "deactivated":
-                break
+    lost = await asyncio.to_thread(act)
+    started = time.monotonic()
+    async with door() as opened:
+        stream = Stream(opened, random.Random(1), quiet_s=20)
+        async with aclosing(stream.messages(follower.url, lambda: None)) as messages:
+            async for hint in follower.hints(messages):
+                hints.append(hint)
+                if hint.said == "deactivated":
+                    break
+    assert stream.end is None
     print(f"{follower.seq} messages read in {time.monotonic() - started:.2f} s")
-    posts = [(hint.uri, hint.said) for hint in hints if hint.uri]
+    posts = [(hint.post, hint.said) for hint in hints if hint.post]
     assert posts == [(kept, "create"), (lost, "create"), (lost, "delete")]
-    assert {hint.did for hint in hints} == {ann.did}
-    assert (hints[-1].uri, follower.error, follower.unreadable) == ("", "", 0)
+    assert {hint.account for hint in hints} == {ann.did}
+    assert (hints[-1].post, follower.words, follower.unreadable) == ("", "", 0)
+    assert follower.told_at is not None
+
+
+STREAMED = """
+[watch]
+discover_every_s = 100000
+look_every_s = [[1e9, 100000]]
+[hosts]
+per_second = 1000
+[net]
+allow_networks = ["127.0.0.0/8", "::1/128"]
+[sources.bluesky]
+appview = "{bsky}"
+plc = "{plc}"
+stream = "{stream}"
+"""
+
+
+async def test_a_deletion_on_the_stream_of_a_real_host_leads_to_a_look_at_once(
+    server: Network, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its date the post would be asked again in more than a day."""
+    monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
+    user = server.register(f"ann-{prefix}")
+    uris = [server.post(user, f"sentence {number}") for number in range(3)]
+    server.settle()
+    stream = server.pds.replace("http", "ws", 1)
+    folder, clock = tmp_path / "o", SystemClock()
+    settings = STREAMED.format(bsky=server.bsky, plc=server.plc, stream=stream)
+    create(folder, settings, [("bluesky", user.handle)], clock.now())
+    async with watching(folder, clock) as watched:
+
+        def connected() -> bool:
+            states = [e.facts["state"] for e in watched.events if e.kind == "stream"]
+            return states[-1:] == ["connected"]
+
+        def sights() -> int:
+            return len(watched.observatory.first_sights())
+
+        await watched.wait_for("the stream and the list", lambda: connected() and sights() == 3, 30)
+        naming = watched.observatory.naming
+        key = naming("bluesky", uris[1])
+
+        def looks() -> list[Observation]:
+            return watched.observatory.case(key)
+
+        def asked_at() -> list[int]:
+            query = "select asked_at from observations where subject = ? and via = 'direct'"
+            with watched.observatory.past() as past:
+                return sorted(at for (at,) in past.execute(query, [key]).fetchall())
+
+        began = clock.now()
+        await watched.act(lambda: server.delete(user, uris[1]))
+        await watched.wait_for("a look that says gone", lambda: bool(looks()), 45)
+        (gone,) = [seen for seen in looks() if seen.signal.gone][:1]
+        first_s, gone_s = [(at - began) / SECOND for at in (asked_at()[0], gone.asked_at)]
+        print(f"asked {first_s:.2f} s after the deletion was begun; seen gone {gone_s:.2f} s after")
+        assert 0 < first_s < 5
+        assert gone_s < 40  # where the AppView lags behind its host: the second time
+        rows = watched.observatory.post_rows_by_key([naming("bluesky", uri) for uri in uris])
+        assert [row.subject for row in rows.values() if row.track.gone_looks] == [key]
+        began = clock.now()
+        await watched.act(lambda: uris.append(server.post(user, "sentence 4")))
+        await watched.wait_for("the new post", lambda: sights() == 4, 45)
+        print(f"a new post was met {(clock.now() - began) / SECOND:.2f} s after it was begun")
+    assert examine(folder) == []

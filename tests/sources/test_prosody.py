@@ -22,7 +22,8 @@ from tests.servers.prosody import ANONYMOUS, PASSWORD, Prosody, prosody
 from tests.servers.xmpp_people import Person, person, room
 from vanished.clock import SystemClock
 from vanished.model import Account, Cause, Discovery, Fault, Kind, Post, Sighting, Signal, Strength
-from vanished.net.door import Door, DoorSettings, Fetcher
+from vanished.net.door import Door, DoorSettings
+from vanished.net.fetcher import Fetcher
 from vanished.net.politeness import Politeness
 from vanished.sources.xmpp import XmppSource
 

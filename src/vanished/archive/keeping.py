@@ -32,6 +32,7 @@ from vanished.archive.mapping import (
     picture_update,
     post_update,
     post_values,
+    stream_values,
 )
 from vanished.archive.present import insert_many
 from vanished.archive.rows import AccountRow, Entry, PostRow, Row, host_of
@@ -146,6 +147,9 @@ def _keep_beside(
     if entry.picture_sets:
         sets = [picture_update(key, each, vault) for key, each in entry.picture_sets.items()]
         connection.execute(UPDATE_PICTURES, sets)
+    if entry.streams:
+        places = [stream_values(name, place, vault) for name, place in entry.streams.items()]
+        connection.execute(present.streams.insert().prefix_with("OR REPLACE"), places)
     if entry.session is not None:
         connection.execute(present.sessions.delete())
         began = {"began_at": entry.session, "last_at": entry.session}

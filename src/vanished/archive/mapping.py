@@ -13,7 +13,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from vanished.archive import present
-from vanished.archive.rows import NO_PICTURES, AccountRow, PictureSet, PostRow, Track
+from vanished.archive.rows import (
+    NO_PICTURES,
+    AccountRow,
+    PictureSet,
+    PostRow,
+    StreamPlace,
+    Track,
+)
 from vanished.archive.vault import Vault
 from vanished.model import Account, Post, State
 
@@ -22,6 +29,7 @@ WHO_ACCOUNT: Final = "accounts.who"
 HOST: Final = "posts.host"
 AWAITED: Final = "posts.awaited"
 CURSOR: Final = "accounts.cursor"
+STREAM: Final = "streams.address"
 """What the vault binds each sealed field to."""
 
 _TRACK = list(Track.__dataclass_fields__)
@@ -79,7 +87,9 @@ POST_COLUMNS: list[sa.ColumnElement[Any]] = [
 POSTS = sa.select(*POST_COLUMNS).join(
     present.accounts, present.accounts.c.id == present.posts.c.account_id
 )
-POSTS_BY_ID = POSTS.where(_P.id.in_(sa.bindparam("numbers", expanding=True)))
+_NUMBERS = sa.func.json_each(sa.bindparam("numbers")).table_valued("value")
+POSTS_BY_ID = POSTS.where(_P.id.in_(sa.select(_NUMBERS.c.value)))
+"""`numbers` is a JSON list: one statement however many there are."""
 
 
 def post_row(row: Sequence[Any], vault: Vault) -> PostRow:
@@ -153,3 +163,8 @@ def post_update(row: PostRow) -> dict[str, Any]:
 def account_update(row: AccountRow, vault: Vault) -> dict[str, Any]:
     cursor = vault.seal(row.cursor, CURSOR)
     return {"b_id": row.id, "b_cursor": cursor, **_track_values(row.track, "b_")}
+
+
+def stream_values(platform: str, place: StreamPlace, vault: Vault) -> dict[str, object]:
+    address = vault.seal(place.address, STREAM)
+    return {"platform": platform, "address": address, "seq": place.seq, "at": place.at}

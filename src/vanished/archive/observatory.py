@@ -237,6 +237,14 @@ class Observatory(Reading):
 
     def routes(self) -> list[Coverage]:
         """What is known of the ways to the platforms, in order: see `columns.ROUTES`."""
+        name = columns.COVERAGE.name
+        if self._write and all(s.table != name for s in self.journal.manifest.segments):
+            tail = present.TAILS[name]  # all there is, and read before DuckDB has started
+            query = sa.select(tail.c.subject, tail.c.since, tail.c.until, tail.c.what, tail.c.why)
+            query = query.where(tail.c.what.in_(columns.ROUTES))
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.order_by(tail.c.since, tail.c.until)).all()
+            return [Coverage(*row) for row in rows]
         with self.past() as con:
             found = con.execute(
                 "select subject, since, until, what, why from coverage"

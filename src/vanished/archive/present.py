@@ -145,6 +145,15 @@ sessions = sa.Table(
     sa.Column("last_at", sa.BigInteger, nullable=False),
 )
 
+streams = sa.Table(
+    "streams",
+    metadata,
+    sa.Column("platform", sa.Text, primary_key=True),
+    sa.Column("address", sa.LargeBinary, nullable=False),  # sealed; whose numbers `seq` is one of
+    sa.Column("seq", sa.BigInteger, nullable=False),  # the last message whose hints were taken up
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 captures = sa.Table(
     "captures",
     metadata,

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from vanished.archive import columns, forgetting, present
 from vanished.archive.columns import OBSERVATIONS
 from vanished.archive.folder import JOURNAL
-from vanished.archive.mapping import HOST, POSTS, POSTS_BY_ID, account_row, post_row
-from vanished.archive.rows import AccountRow, PostRow
+from vanished.archive.mapping import HOST, POSTS, POSTS_BY_ID, STREAM, account_row, post_row
+from vanished.archive.rows import AccountRow, PostRow, StreamPlace
 from vanished.archive.vault import Vault
 from vanished.model import ENDED, Micros, Observation, State, Verdict
 
@@ -91,7 +91,7 @@ class Reading(ABC):
     def post_rows(self, numbers: Sequence[int]) -> list[PostRow]:
         """Rows of these posts, in the order asked for."""
         with self._engine.connect() as connection:
-            rows = connection.execute(POSTS_BY_ID, {"numbers": list(numbers)}).all()
+            rows = connection.execute(POSTS_BY_ID, {"numbers": json.dumps(list(numbers))}).all()
         found = {row[0]: post_row(row, self.vault) for row in rows}
         return [found[number] for number in numbers]
 
@@ -124,6 +124,14 @@ class Reading(ABC):
         with self._engine.connect() as connection:
             rows = connection.execute(POSTS.where(where)).all()
         return [post_row(row, self.vault) for row in rows]
+
+    def stream_places(self) -> dict[str, StreamPlace]:
+        """How far each platform's stream of changes was read."""
+        with self._engine.connect() as connection:
+            return {
+                row.platform: StreamPlace(self.vault.open(row.address, STREAM), row.seq, row.at)
+                for row in connection.execute(sa.select(present.streams))
+            }
 
     def case(self, subject: str) -> list[Observation]:
         """The definite facts on `subject` since its first answer other than "alive"."""

@@ -24,6 +24,7 @@ __all__ = [
     "PictureSet",
     "PostRow",
     "Row",
+    "StreamPlace",
     "Track",
     "host_of",
 ]
@@ -135,6 +136,15 @@ class Evidence:
     whole: bool = False  # hold all bytes, also those that a capture of another subject has
 
 
+@dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """How far a stream of changes was read: message `seq` of the one at `address`, by `at`."""
+
+    address: str
+    seq: int
+    at: Micros
+
+
 @dataclass(slots=True)
 class Entry:
     """What one commit keeps, all or nothing; in order of arrival. The commit uses it up."""
@@ -149,6 +159,7 @@ class Entry:
     record: Sequence[Evidence] = ()  # a peer's, after `evidence`; each is asked for once, in order
     pictures: list[Picture] = field(default_factory=list)
     picture_sets: dict[str, PictureSet] = field(default_factory=dict)  # by post
+    streams: dict[str, StreamPlace] = field(default_factory=dict)  # by platform
     session: Micros | None = None  # a watch begins to look: what came before is in `coverage`
 
     def clear(self) -> None:

@@ -19,10 +19,10 @@ from vanished.model import SECOND, Kind, Micros, at
 SITE = "小岸"
 MOST_LISTED = 50
 
-HTML = b"text/html; charset=utf-8"
-JSON = b"application/json"
+HTML = "text/html; charset=utf-8"
+JSON = "application/json"
 
-Headers = tuple[tuple[bytes, bytes], ...]
+Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Answer:
 
     status: int
     body: bytes
-    type: bytes = HTML
+    type: str = HTML
     headers: Headers = ()
 
 
@@ -145,7 +145,7 @@ class Pages:
         return notice(loss.form)
 
     def _redirect(self, path: str) -> Answer:
-        return Answer(302, b"", headers=((b"location", path.encode()),))
+        return Answer(302, b"", headers=(("location", path),))
 
     def timeline(self, native_id: str, t: Micros, before: Micros | None, limit: int) -> Answer:
         """An account's living posts, newest first, and since when that is all there is."""

@@ -1,34 +1,30 @@
-"""The simulated platform as an ASGI application: routes, replicas, traps.
+"""The simulated platform: routes, replicas, traps, and how each answer goes over the wire.
 
     GET /api/accounts/ID/posts?before=SECONDS&limit=N   an account's list, JSON, newest first
     GET /p/ID                                           a post's page
     GET /a/ID                                           an account's page
     GET /moved/ID, /login, /m/NAME.gif                  what these refer to
 
-In: a world, a clock, a share of traps. `answer` is a pure function of path, turn and time; the
-only state is how often each path was asked. No framework, and nothing that a request could change.
+In: a world, a clock, a share of traps, and the requests of a server (`lab.serve`). `answer` is a
+pure function of path, turn and time; the only state is how often each path was asked. Nothing of
+the world could be changed by a request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
-from typing import Any
+from email.utils import formatdate
 from urllib.parse import parse_qs
+
+from aiohttp import web
 
 from vanished.lab.clock import LabClock
 from vanished.lab.pages import BARE_404, SITE, Answer, Pages, empty_list, page
 from vanished.lab.traps import RETRY_AFTER_S, SLOW, Draw, Trap, Traps
 from vanished.lab.world import LAGS, World
 from vanished.model import SECOND, Micros
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 PICTURE = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
@@ -43,9 +39,9 @@ CAPTCHA = Answer(
 LOGIN = Answer(
     200, page(f"登录 - {SITE}", '<form id="login" method="post"><p>登录后查看更多内容</p></form>')
 )
-TO_LOGIN = Answer(302, b"", headers=((b"location", b"/login"),))
+TO_LOGIN = Answer(302, b"", headers=(("location", "/login"),))
 SHELL = Answer(200, page(SITE, '<main id="app"></main>'))
-BAD_METHOD = Answer(405, b"only GET is answered here\n", b"text/plain")
+BAD_METHOD = Answer(405, b"only GET is answered here\n", "text/plain")
 _BODY_5XX = page("Error", "<h1>Something went wrong</h1>")
 
 
@@ -60,7 +56,7 @@ class Delivery:
 
 
 class Platform:
-    """The application. Several may serve one world: they share nothing."""
+    """Answers requests. Several may serve one world: they share nothing."""
 
     def __init__(self, world: World, clock: LabClock, traps: float = 0.2) -> None:
         self.world = world
@@ -70,30 +66,30 @@ class Platform:
         self._pages = Pages(world)
         self._turns: dict[str, int] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        path: str = scope["path"]
+    async def respond(self, request: web.BaseRequest) -> web.Response:
+        """The handler of an `aiohttp.web.Server`."""
+        path, now = request.path, self.clock.now()
         turn = self._turns.get(path, 0)
         self._turns[path] = turn + 1
         self.asked += 1
-        if scope["method"] != "GET":
+        if request.method != "GET":
             delivery = Delivery(BAD_METHOD)
         else:
-            delivery = self.answer(path, scope["query_string"].decode(), turn, self.clock.now())
+            delivery = self.answer(path, request.rel_url.raw_query_string, turn, now)
         if delivery.pause:
             await self.clock.pause(delivery.pause)
         if delivery.trap is Trap.RESET:
-            await _reset(scope)
-        else:
-            await _deliver(delivery, send)
+            _reset(request)
+        elif delivery.sent is not None:
+            request.protocol.close()  # once this answer is sent, and without saying so in its head
+        return _response(delivery, now)
 
     def answer(self, path: str, query: str, turn: int, now: Micros) -> Delivery:
         """The answer to the `turn`-th request for `path`, at `now`."""
         if path == "/login":
             return Delivery(LOGIN)
         if path.startswith("/m/"):
-            return Delivery(Answer(200, PICTURE, b"image/gif"))
+            return Delivery(Answer(200, PICTURE, "image/gif"))
         draw = self.traps.draw(path, turn)
         trapped = self._trapped(path, draw)
         if trapped is not None:
@@ -112,9 +108,8 @@ class Platform:
         """The answer of a trap that shows nothing of the world; None if there is none."""
         match draw.trap:
             case Trap.RATE_LIMITED:
-                wait = str(draw.between(*RETRY_AFTER_S)).encode()
-                headers = ((b"retry-after", wait),)
-                return Answer(429, b"too many requests\n", b"text/plain", headers)
+                headers = (("retry-after", str(draw.between(*RETRY_AFTER_S))),)
+                return Answer(429, b"too many requests\n", "text/plain", headers)
             case Trap.SERVER:
                 return Answer((500, 502, 503)[draw.between(0, 2)], _BODY_5XX)
             case Trap.CAPTCHA:
@@ -164,29 +159,25 @@ def _paging(query: str) -> tuple[Micros | None, int]:
     )
 
 
-async def _deliver(delivery: Delivery, send: Send) -> None:
+def _response(delivery: Delivery, now: Micros) -> web.Response:
+    """The delivery as aiohttp sends it: head and body in one write."""
     answer = delivery.answer
-    headers = [
-        (b"content-type", answer.type),
-        (b"content-length", str(len(answer.body)).encode()),
-        *answer.headers,
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if delivery.sent is None:
-        await send({"type": "http.response.body", "body": answer.body})
-    else:
-        # Returning with more_body still true makes the server close the connection.
-        part = answer.body[: delivery.sent]
-        await send({"type": "http.response.body", "body": part, "more_body": True})
+    headers = {
+        "content-type": answer.type,
+        "content-length": str(len(answer.body)),  # the whole body's, whatever is sent of it
+        # aiohttp would fill in the real time and its own name.
+        "date": formatdate(now // SECOND, usegmt=True),
+        "server": "lab",
+        **dict(answer.headers),
+    }
+    return web.Response(status=answer.status, body=answer.body[: delivery.sent], headers=headers)
 
 
-async def _reset(scope: Scope) -> None:
-    """Reset the connection; `serve.Protocol` puts its transport where we find it."""
-    transport: asyncio.Transport | None = scope.get("state", {}).get("transport")
+def _reset(request: web.BaseRequest) -> None:
+    """Reset the connection at once: the server finds it closed and drops the answer."""
+    transport = request.transport
     if transport is None:
-        raise RuntimeError("served without lab.serve: there is no transport to reset")
+        return  # the client was faster
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-    await asyncio.sleep(0)  # let the server notice before it misses an answer
-    await asyncio.sleep(0)

@@ -12,15 +12,14 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from aiohttp import web
 
 from vanished.errors import UsageError
 from vanished.lab.clock import LabClock, ScaledClock
@@ -30,14 +29,8 @@ from vanished.model import Micros
 
 HOST = "127.0.0.1"
 READY_S = 30.0
-
-
-class Protocol(H11Protocol):
-    """HTTP/1.1 that lets the application reset its connection (`scope["state"]["transport"]`)."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.app_state = {"transport": transport}
-        super().connection_made(transport)
+END_S = 0.5
+"""Seconds that answers under way are given at the end; aiohttp takes them twice."""
 
 
 @contextlib.contextmanager
@@ -48,19 +41,27 @@ def running(world: World, clock: LabClock, port: int = 0, traps: float = 0.2) ->
 
 
 @contextlib.contextmanager
-def serving(app: Platform, port: int = 0) -> Iterator[str]:
-    """The same for an application that the caller wants to look into."""
-    sock = _listening(port)
-    server = _server(app)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+def serving(platform: Platform, port: int = 0) -> Iterator[str]:
+    """The same for a platform that the caller wants to look into."""
+    begun: Future[tuple[str, Callable[[], object]]] = Future()
+
+    async def work() -> None:
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with _listening(platform, port) as url:
+                begun.set_result((url, lambda: loop.call_soon_threadsafe(told.set)))
+                await told.wait()
+        except UsageError as error:
+            begun.set_exception(error)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
     thread.start()
+    url, end = begun.result(READY_S)
     try:
-        _until_ready(server, thread)
-        yield _url(sock)
+        yield url
     finally:
-        server.should_exit = True
+        end()
         thread.join(READY_S)
-        sock.close()
 
 
 @contextlib.contextmanager
@@ -105,66 +106,35 @@ def spawned(
             process.stdout.close()
 
 
-def _server(app: Platform) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        http=Protocol,
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level=60,  # above CRITICAL: a cut answer is meant, not an error to print
-        access_log=False,
-        server_header=False,
-        date_header=False,  # it would tell the real time
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=1,
-    )
-    return uvicorn.Server(config)
-
-
-def _listening(port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the protocol is named; without it head and body of an
-    # answer, written apart, cost a delayed acknowledgement: 40 ms each.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+@contextlib.asynccontextmanager
+async def _listening(platform: Platform, port: int) -> AsyncIterator[str]:
+    """Answer requests in this event loop; yields the address. Raises UsageError."""
+    server = web.Server(platform.respond, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=END_S)
+    await runner.setup()
     try:
-        sock.bind((HOST, port))
-    except OSError as error:
-        sock.close()
-        raise UsageError(
-            f"The lab's platform cannot listen on {HOST}:{port}: {error}; give another port, or 0"
-            " for any free one."
-        ) from None
-    return sock
+        site = web.TCPSite(runner, HOST, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UsageError(
+                f"The lab's platform cannot listen on {HOST}:{port}: {error.strerror}; give another"
+                " port, or 0 for any free one."
+            ) from None
+        yield site.name
+    finally:
+        await runner.cleanup()
 
 
-def _url(sock: socket.socket) -> str:
-    return f"http://{HOST}:{sock.getsockname()[1]}"
-
-
-def _until_ready(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + READY_S
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise UsageError("The lab's platform did not start to listen; try again.")
-        time.sleep(0.005)
-
-
-async def _serve(app: Platform, port: int) -> None:
-    sock = _listening(port)
-    server = _server(app)
-    work = asyncio.create_task(server.serve(sockets=[sock]))
-    while not server.started and not work.done():
-        await asyncio.sleep(0.005)
-    sys.stdout.write(_url(sock) + "\n")
-    sys.stdout.flush()
-    await work
-
-
-def _end(signum: int, frame: object) -> None:
-    """uvicorn raises the signal again once it has shut down: then the process ends, in order."""
-    sys.exit(0)
+async def _serve(platform: Platform, port: int) -> None:
+    """Answer until SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    async with _listening(platform, port) as url:
+        sys.stdout.write(url + "\n")
+        sys.stdout.flush()
+        await told.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -183,8 +153,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     world = World.generate(given.seed, given.days, given.accounts, given.posts_per_day, start)
     epoch = time.time() if given.epoch is None else given.epoch
     clock = ScaledClock(start, given.speed, epoch)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
     try:
         asyncio.run(_serve(Platform(world, clock, given.traps), given.port))
     except UsageError as error:

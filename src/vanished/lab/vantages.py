@@ -25,8 +25,9 @@ from vanished.lab.source import LabSource
 from vanished.lab.traps import Trap
 from vanished.lab.world import MOST_LAG, World
 from vanished.model import MINUTE, SECOND, Fault, Micros
-from vanished.net.door import Door, DoorSettings, Fetcher
+from vanished.net.door import Door, DoorSettings
 from vanished.net.exchange import Exchange
+from vanished.net.fetcher import Fetcher
 from vanished.net.politeness import Politeness
 from vanished.watch.ledger import Event, Progress
 
@@ -115,14 +116,14 @@ class LabDoor(Door):
         shown, fault = self._step(vantage, url)
         while shown.status == 302 and len(hops) < self.settings.max_redirects:
             hops.append(url)
-            url = urljoin(url, dict(shown.headers)[b"location"].decode())
+            url = urljoin(url, dict(shown.headers)["location"])
             shown, fault = self._step(vantage, url)
         return Exchange(
             url,
             asked_at,
             self.clock.now(),
             shown.status,
-            {"content-type": shown.type.decode()},
+            {"content-type": shown.type},
             b"" if fault is Fault.TRUNCATED else shown.body,
             hops=tuple(hops),
             fault=fault,

@@ -19,6 +19,9 @@ Naming = Callable[[str, str], str]
 class Source(Protocol):
     """What every platform offers to the watch.
 
+    Some offer more: `post` (an address to a post, for canaries), `login` (`net.login`), a stream of
+    changes (`sources.streaming`).
+
     The url of every account and post that a source makes has the host that is asked about it:
     budgets are kept by that host.
     """

@@ -85,7 +85,9 @@ def moment(text: object) -> Micros | None:
     return time if time >= 0 else None
 
 
-def server_of(given: object, table: str, key: str) -> str:
+def server_of(
+    given: object, table: str, key: str, example: str = "https://relay.example.org"
+) -> str:
     """The base address of a server named in the settings, without a path; ConfigError if none."""
     try:
         parts = urlsplit(str(given))
@@ -96,6 +98,6 @@ def server_of(given: object, table: str, key: str) -> str:
     if not fits:
         raise ConfigError(
             f"[sources.{table}] {key} has to be the address of a server without a path, such as"
-            ' "https://relay.example.org".'
+            f' "{example}".'
         )
     return f"{parts.scheme}://{parts.netloc}"

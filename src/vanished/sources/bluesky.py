@@ -7,8 +7,8 @@ repository, whose hashes, path and signature are checked (`at_repo`). What the l
 stands in `notices/bluesky.toml`.
 
 What it deliberately does not do: it logs in nowhere, reads no replies by others, no pictures, no
-labels of labelers that the AppView does not follow by itself. The stream of changes is no part of
-it: see `at_firehose`.
+labels of labelers that the AppView does not follow by itself. What the stream of changes says is
+read by `at_firehose`: it only hints at whom to ask.
 
 What the public can see, measured on @atproto/dev-env 0.6.7:
 - The host's takedown of one record leaves the AppView as it is: the post is alive until the AppView
@@ -23,9 +23,8 @@ What the public can see, measured on @atproto/dev-env 0.6.7:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
 from vanished.archive.settings_asking import Key
 from vanished.errors import EvidenceError, UsageError
@@ -43,7 +42,7 @@ from vanished.model import (
     failed,
 )
 from vanished.net.exchange import Exchange, Fetch
-from vanished.sources import Naming, Settings, at_identity, at_repo
+from vanished.sources import Naming, Settings, at_firehose, at_identity, at_repo
 from vanished.sources import bluesky_api as api
 from vanished.sources.answer import server_of, table_of, text_of
 from vanished.sources.at_identity import Identity
@@ -54,6 +53,9 @@ KEYS: Mapping[str, Key] = {
     "appview": Key("https://public.api.bsky.app", "whose public API to ask"),
     "plc": Key("https://plc.directory", "who says which host and keys belong to a did:plc"),
     "ask_host": Key(False, "also ask each post's host, for what the AppView withholds"),
+    "stream": Key(
+        "wss://bsky.network", "off unless set: look at once at what changes; much traffic"
+    ),
 }
 CANARY = (
     "a post by its at:// address, with the DID: of a service's own account; gone: one you deleted"
@@ -76,6 +78,7 @@ class BlueskySource:
         self._appview = server_of(settings.get("appview", APPVIEW), self.platform, "appview")
         self._plc = server_of(settings.get("plc", PLC), self.platform, "plc")
         self._ask_host = settings.get("ask_host", False) is True
+        self.stream = at_firehose.stream_of(settings.get("stream", ""))
 
     def account(self, address: str) -> Account:
         """The account of a handle, a DID or a profile's address."""
@@ -100,10 +103,19 @@ class BlueskySource:
             )
         return self._post(uri)
 
+    def streamed_as(self, account: Account, cursor: str) -> str:
+        """The DID of the account, once it is known."""
+        did = api.Mark.load(cursor).did or account.native_id
+        return did if at_identity.DID.fullmatch(did) else ""
+
+    def follow(self, watched: Container[str], seq: int) -> at_firehose.Follower:
+        """Follow the stream of changes; see `sources.streaming`."""
+        return at_firehose.Follower(watched, seq, self.stream)
+
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """Read the account's newest posts; all of them, up to a thousand, the first time."""
         ask = Asker(fetch, self._appview)
-        mark = _Mark.load(cursor)
+        mark = api.Mark.load(cursor)
         if not mark.did:
             found = await self._resolve(ask, account.native_id)
             if isinstance(found, Signal):
@@ -275,7 +287,7 @@ class BlueskySource:
 
 
 async def _read(
-    ask: Asker, mark: _Mark
+    ask: Asker, mark: api.Mark
 ) -> tuple[list[tuple[Exchange, list[Answer]]], Exchange | None]:
     """The account's own posts by page, newest first, and the refusal that ended the reading."""
     pages: list[tuple[Exchange, list[Answer]]] = []
@@ -393,25 +405,3 @@ async def _by_repository(
     if word.fault is None and word.status == 200:
         return replace(nothing, words="the host serves a record that its repository lacks")
     return api.rule("layers", "not in the signed repository", by="repository")
-
-
-# -- the cursor ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """How far an account was read: what the cursor holds, as JSON."""
-
-    did: str = ""
-    newest: int = 0  # microseconds; up to there everything was read
-
-    @classmethod
-    def load(cls, cursor: str) -> _Mark:
-        """The mark in `cursor`; a cursor of another version means a first reading."""
-        try:
-            return cls(**json.loads(cursor)) if cursor else cls()
-        except (ValueError, TypeError):
-            return cls()
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))

@@ -7,9 +7,10 @@ asked when, and what several answers mean together, is the business of `sources/
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -271,3 +272,25 @@ def named_post(address: str) -> str:
 
 def profile_url(appview: str, actor: str) -> str:
     return f"{appview}/xrpc/app.bsky.actor.getProfile?actor={quote(actor, safe=':')}"
+
+
+# -- the cursor ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far an account was read: what the cursor holds, as JSON."""
+
+    did: str = ""
+    newest: int = 0  # microseconds; up to there everything was read
+
+    @classmethod
+    def load(cls, cursor: str) -> Mark:
+        """The mark in `cursor`; a cursor of another version means a first reading."""
+        try:
+            return cls(**json.loads(cursor)) if cursor else cls()
+        except (ValueError, TypeError):
+            return cls()
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))

@@ -38,8 +38,10 @@ _CLOSE_THEMSELVES = frozenset(
 _FEW_TAGS = 3000
 _MOST_STEPS = 10_000_000  # about half a second
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.I)
+_NOT_DRAWN = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.I)
 _TITLE_PARTS = re.compile(r"\s+[|·•»:–—-]+\s+|\s*[|_｜]\s*|\s*::\s*|-(?=\D*$)")
 _HOME = re.compile(r"/?|/(index|home|default)(\.\w{2,5})?|/[a-z]{2}([-_][A-Za-z]{2,4})?/?")
+_OTHER_DRESS = re.compile(r"^(?:www\d?|m|mobile|amp)\.")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "ascii": "cp1252"}
 
@@ -99,7 +101,8 @@ class Page:
 
     @cached_property
     def _headings(self) -> list[str]:
-        return [one_line(node.text()) for node in self._tree.tags("h1")[:_MOST_TEXTS]]
+        nodes = self._tree.tags("h1")[:_MOST_TEXTS]
+        return [one_line(node.text()) for node in nodes if not _is_hidden(node)]
 
     @cached_property
     def main(self) -> str:
@@ -169,7 +172,7 @@ class Page:
         """The texts at `place`; see `notices/README.md` for the places."""
         if place.startswith("css:"):
             nodes = self._tree.css(place.removeprefix("css:"))[:_MOST_TEXTS]
-            return [one_line(node.text()) for node in nodes]
+            return [one_line(node.text()) for node in nodes if not _is_hidden(node)]
         match place:
             case "title":
                 title = self._head_title[:_SHORT]
@@ -182,7 +185,7 @@ class Page:
             case "path":
                 return self._path() if self._was_redirected else []
             case "redirect":
-                return ["home"] if self._was_sent_home else []
+                return [self._sent] if self._sent else []
         return []
 
     def shows(self, place: str) -> bool:
@@ -224,13 +227,24 @@ class Page:
         return [re.sub(r"\.\w{2,5}$", "", part) for part in parts if part]
 
     @property
-    def _was_sent_home(self) -> bool:
-        """Whether a deep address was answered by a site's first page."""
+    def _sent(self) -> str:
+        """Where a redirect led: "home", from a deep address to the site's first page; "elsewhere",
+        to another site's first page; "away", to another site's page. "" for any other or none.
+        """
         if not self._was_redirected:
-            return False
+            return ""
         asked, answered = urlsplit(self._asked), urlsplit(self._answered)
+        here = _is_one_site(asked.hostname or "", answered.hostname or "")
         deep = not _HOME.fullmatch(asked.path) or bool(asked.query)
-        return deep and bool(_HOME.fullmatch(answered.path)) and not answered.query
+        if deep and _HOME.fullmatch(answered.path) and not answered.query:
+            return "home" if here else "elsewhere"
+        return "" if here else "away"
+
+
+def _is_one_site(one: str, other: str) -> bool:
+    """Whether two hosts are the same but for "www." and the like, or one lies in the other."""
+    one, other = (_OTHER_DRESS.sub("", host.lower()) for host in (one, other))
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
 
 
 def utf8(html: bytes, charset: str = "") -> bytes:
@@ -301,6 +315,19 @@ def is_too_deep(html: bytes) -> bool:
 def _is_filled(node: LexborNode) -> bool:
     """Whether anything is to be read or seen in `node`."""
     return bool(node.text().strip()) or node.css_first(_MEDIA) is not None
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    """Whether `node` lies in an element that is not drawn until a script says so: what it holds
+    was not said. "visibility" is none of it: platforms fade their content in that way.
+    """
+    above: LexborNode | None = node
+    while above is not None:
+        held = above.attributes
+        if "hidden" in held or _NOT_DRAWN.search(held.get("style") or ""):
+            return True
+        above = above.parent
+    return False
 
 
 def _joined(base: str, address: str) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from vanished.archive.rows import AccountRow, Change, PostRow, Row, Track
 from vanished.judge import BLIND, DEFAULT, JudgeSettings, Trust, judge, next_look_s
@@ -23,6 +24,7 @@ from vanished.model import (
     Kind,
     Micros,
     Observation,
+    Signal,
     State,
     Verdict,
 )
@@ -35,8 +37,23 @@ BACKOFF_S = (30.0, 3600.0)  # first and longest wait after failed looks
 
 def digest(observation: Observation) -> int:
     """63 bits over what a look said, without when."""
-    signal, counts = observation.signal, observation.counts
+    counts = observation.counts
     said = "\x1f".join(
+        (
+            _said(observation.signal),
+            observation.via,
+            observation.vantage,
+            observation.version,
+            "" if counts is NO_COUNTS else repr(counts),
+        )
+    )
+    hashed = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(hashed, "big") >> 1
+
+
+@lru_cache(1024)  # of a thousand looks nearly all say the same
+def _said(signal: Signal) -> str:
+    return "\x1f".join(
         (
             signal.kind,
             ",".join(sorted(signal.causes)),
@@ -47,14 +64,8 @@ def digest(observation: Observation) -> int:
             signal.words,
             signal.by,
             str(signal.account_level),
-            observation.via,
-            observation.vantage,
-            observation.version,
-            "" if counts is NO_COUNTS else repr(counts),
         )
     )
-    hashed = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(hashed, "big") >> 1
 
 
 def absorb(

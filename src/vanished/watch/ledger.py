@@ -14,7 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from vanished.archive.columns import Judgement, Wording
 from vanished.archive.observatory import Observatory
-from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Row, Track
+from vanished.archive.rows import (
+    AccountRow,
+    Change,
+    Entry,
+    PostRow,
+    Row,
+    StreamPlace,
+    Track,
+)
 from vanished.judge import DEFAULT, Check, JudgeSettings
 from vanished.model import (
     ABSENT,
@@ -55,14 +63,13 @@ class Progress:
     returned: int = 0
     backlog: int = 0
     next_due: Micros = NEVER
-    troubles: list[str] = field(default_factory=list)  # for the operator: canaries, logins
+    troubles: list[str] = field(default_factory=list)  # for the operator: canaries, logins, streams
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth telling: `kind` is commit, verdict, source-error, canary, login or stopped.
-
-    Those of canaries and logins are for the operator alone.
+    """Something worth telling: `kind` is commit, verdict, source-error, canary, login, stream or
+    stopped. Those of canaries, logins and streams are for the operator alone.
     """
 
     kind: str
@@ -239,7 +246,7 @@ class Ledger:
         self, account: AccountRow, discovery: Discovery, now: Micros, gathering: Gathering
     ) -> None:
         keys = [sighting.post.key for sighting in discovery.sightings]
-        known = self._known(keys)
+        known = self.known(keys)
         forgotten = self.observatory.is_forgotten([key for key in keys if key not in known])
         gathering.beside = frozenset({account.subject, *keys})
         gathering.withheld = bool(forgotten)
@@ -262,7 +269,7 @@ class Ledger:
             listed = {sighting.post.key for sighting in discovery.sightings}
             self._absent(account, discovery.complete_since, listed, discovery.observation, now)
 
-    def _known(self, keys: Sequence[str]) -> dict[str, PostRow]:
+    def known(self, keys: Sequence[str]) -> dict[str, PostRow]:
         """Rows of the posts that we know, each as the one object that this commit works on."""
         rows = self.observatory.post_rows_by_key([key for key in keys if key not in self._rows])
         found = {key: self._the(row) for key, row in rows.items()}
@@ -359,7 +366,7 @@ class Ledger:
         found = self._wavering.get(platform, {})
         wavering = {k: row for k, row in found.items() if everybody or k in self._awaiting}
         posts = [key for key, row in wavering.items() if isinstance(row, PostRow)]
-        rows: list[Row] = [*self._known(posts).values()]
+        rows: list[Row] = [*self.known(posts).values()]
         rows += [row for row in wavering.values() if isinstance(row, AccountRow)]
         for row in rows:
             if isinstance(row, PostRow):
@@ -372,6 +379,19 @@ class Ledger:
                     self._lost_accounts.append(row)
             if row.track.state is not state:
                 self._entry.changes.append(Change(row))
+
+    # -- streams ----------------------------------------------------------------------------
+
+    def hinted(self, row: Row, now: Micros) -> None:
+        """A stream hints at `row`: it is due now. No fact, so its books stay as they are."""
+        if isinstance(row, PostRow):
+            self._rows[row.subject] = row
+        row.track.due = min(row.track.due, now)
+        self._entry.changes.append(Change(row))
+
+    def streamed(self, platform: str, place: StreamPlace) -> None:
+        """The stream of `platform` was read up to `place`."""
+        self._entry.streams[platform] = place
 
     # -- the commit -------------------------------------------------------------------------
 

@@ -62,6 +62,13 @@ def canary_line(facts: Mapping[str, object]) -> str:
     return f"{way}: {facts['words']}; until it answers rightly, what is seen this way is unknown"
 
 
+def stream_line(facts: Mapping[str, object]) -> str:
+    """What the operator is told of a stream of changes: its state, and why."""
+    words = f": {facts['words']}" if facts["words"] else ""
+    wait = f"; again in {facts['wait_s']} s" if facts["wait_s"] else ""
+    return f"{facts['platform']} is {facts['state']}{words}{wait}"
+
+
 def build_watch(
     observatory: Observatory,
     chosen: Mapping[str, Source],
@@ -161,6 +168,8 @@ async def _watch(
         elif event.kind == "login":
             words = f"{event.facts['platform']}: {event.facts['words']}"
             console.print(f"login: {words}", style="red", markup=False)
+        elif event.kind == "stream":
+            console.print(f"stream: {stream_line(event.facts)}", markup=False)
         elif event.kind == "proof-trouble":
             console.print(f"proof: {event.facts['words']}", style="red", markup=False)
 

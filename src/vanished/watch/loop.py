@@ -28,8 +28,9 @@ from vanished.model import (
     Via,
     failed,
 )
-from vanished.net.door import Door, Fetcher
+from vanished.net.door import Door
 from vanished.net.exchange import Exchange
+from vanished.net.fetcher import Fetcher
 from vanished.sources import Source
 from vanished.watch.canaries import Canary, Rounds, Way, ask
 from vanished.watch.ledger import WAVERING, Event, Ledger, Progress
@@ -37,6 +38,7 @@ from vanished.watch.logins import Logins
 from vanished.watch.pictures import Fetched, Job, Pictures
 from vanished.watch.routing import Route, choose
 from vanished.watch.schedule import NEVER, Schedule
+from vanished.watch.streams import Streams
 from vanished.watch.trusting import Trusting
 
 COLLECT = (50_000, 20, 20)  # objects made between collections of the first, second, third age
@@ -96,6 +98,9 @@ class Watch:
             pictures=self.pictures,
         )
         self._ledger.want = self._want
+        self._streams = Streams(
+            self.sources, self.observatory, self.door, self.clock, self.commit_every, self._told
+        )
         self._wake = asyncio.Event()
         self._stop = False
         self._answered: list[_Answered] = []
@@ -135,7 +140,8 @@ class Watch:
                 self._dispatch(self.clock.now())
                 if self.observatory.proof is not None:
                     self.observatory.proof.sign_if_due(self.clock.now())
-                if self._answered and self._must_commit(self.clock.now()):
+                answered = self._answered and self._must_commit(self.clock.now())
+                if answered or self._streams.ready_at <= self.clock.now():
                     self._commit(self.clock.now())  # and ask again what that made due
                 else:
                     await self._rest(until)
@@ -156,6 +162,8 @@ class Watch:
         ids, hosts, due = self.observatory.schedule_columns(self._host)
         self.schedule.put_all(ids, hosts, due)
         self._trust(now)
+        proxies = {p: self.routes.get(p, (_DIRECT,))[0].proxy for p in self.sources}
+        self._streams.begin(self._accounts.values(), proxies, self._wake.set)
 
     def _trust(self, now: Micros) -> None:
         """Take over what was known of the routes, and note which of them are used from now on."""
@@ -196,7 +204,7 @@ class Watch:
             return
         now = self.clock.now()
         free = len(self._tasks) <= self._refill
-        dates = [until] if until is not None else []
+        dates = [date for date in (until, self._streams.ready_at) if date not in (None, NEVER)]
         if self._answered:
             dates.append(self._last_commit + self.commit_every)
         if self.observatory.proof is not None and self.observatory.proof.sign_at is not None:
@@ -381,7 +389,7 @@ class Watch:
 
     # -- keeping ----------------------------------------------------------------------------
 
-    def _commit(self, now: Micros) -> None:
+    def _commit(self, now: Micros, *, stopping: bool = False) -> None:
         """Enter every answer into the present, in one transaction, then put the dates back."""
         answered, self._answered = self._answered, []
         kept = False
@@ -395,6 +403,7 @@ class Watch:
             if answer.account is not None and answer.discovery is not None:
                 self._reading.discard(answer.account.id)
                 self._ledger.discovery(answer.account, answer.discovery, now, gathering)
+                self._streams.met(answer.account)
                 platform = answer.account.account.platform
                 self._hear(platform, [answer.discovery.observation], now)
             for row, look in zip(answer.posts, answer.looks, strict=True):
@@ -404,9 +413,11 @@ class Watch:
             if answer.picture is not None:
                 self._ledger.picture(answer.picture, gathering)
             self._ledger.gathered(gathering, now)
-        if not kept:  # canaries of rounds that are not over
+        hinted = self._streams.enter(self._ledger, now, self._held, self._reading)
+        if not (kept or hinted or stopping):  # canaries of rounds that are not over
             return
-        if any(answer.discovery is not None for answer in answered):
+        self._streams.keep(self._ledger, now)
+        if hinted or any(answer.discovery is not None for answer in answered):
             self._next_list = 0  # dates of lists have changed
         for row in self._ledger.commit(now):
             if row.id not in self._held:
@@ -426,7 +437,12 @@ class Watch:
 
     def _tell_troubles(self) -> None:
         doubts = [f"canary wrong: {p} from {v}" for p, v in self._ledger.trusting.in_doubt]
-        self.progress.troubles = [*doubts, *self._logins.troubles]
+        self.progress.troubles = [*doubts, *self._logins.troubles, *self._streams.troubles]
+
+    def _told(self, event: Event) -> None:
+        """What a stream tells the operator."""
+        self.tell(event)
+        self._tell_troubles()
 
     def _hear(self, platform: str, observations: Sequence[Observation], now: Micros) -> None:
         """What answers say of the observer's own login; changes are told to the operator."""
@@ -443,7 +459,8 @@ class Watch:
             await asyncio.wait(self._tasks, timeout=self.door.settings.timeout_s + 1)
         for task in list(self._tasks):
             task.cancel()
-        if self._answered:
-            self._commit(self.clock.now())
+        await self._streams.end()
+        if self._answered or self._streams.unkept:
+            self._commit(self.clock.now(), stopping=True)
         self.observatory.end_session(self.clock.now())
         self.tell(Event("stopped", self.clock.now(), {"looks": self.progress.looks}))
