@@ -19,7 +19,8 @@ from vanished.errors import ConfigError, UsageError
 from vanished.model import Account, Cause, Discovery, Fault, Kind, Post, Signal, Strength
 from vanished.net.exchange import Exchange
 from vanished.sources import matrix_api as api
-from vanished.sources.matrix import MOST_ASKED, MOST_PAGES, MatrixSource
+from vanished.sources.matrix import MOST_ASKED, MatrixSource
+from vanished.sources.matrix_room import MOST_PAGES
 from vanished.sources.notice import load_pack
 
 SERVER = "https://matrix.example.org"

@@ -34,7 +34,7 @@ from vanished.errors import DamagedError, StorageError
 
 FILE = "present.sqlite"
 SCRUB: Final = "scrub"  # key of meta: old pages may still hold what was deleted
-AT_ONCE = 2000  # rows that are handed to the database together
+AT_ONCE = 1000  # rows that are handed to the database together
 BUSY_S = 10.0  # how long to wait for others who hold the database
 metadata = sa.MetaData()
 

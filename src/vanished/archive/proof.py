@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,14 +24,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vanished.archive import keys, present
-from vanished.archive.capture.manifest import SALT_BYTES, Statement, Subject, entry, leaf_hash
+from vanished.archive.capture.manifest import SALT_BYTES, Statement, entry, leaf_hash
 from vanished.archive.capture.records import Capture, Payload, capture_bytes
 from vanished.archive.capture.sealing import recipients
 from vanished.archive.capture.segments import Place, SegmentWriter
 from vanished.archive.durable import TEMPORARY, make_folder, refusals, write_atomically
 from vanished.archive.log.log import CHECKPOINT, Log
 from vanished.archive.log.note import SignerKey
-from vanished.archive.present import insert_many
+from vanished.archive.present import AT_ONCE, insert_many
 from vanished.archive.rows import Evidence
 from vanished.archive.settings import Settings
 from vanished.errors import DamagedError, InputError
@@ -88,9 +89,6 @@ class _Made:
     index: int
     leaf: bytes
     at: Micros
-    subjects: tuple[Subject, ...]
-    beside: frozenset[str]
-    payloads: tuple[Payload, ...]
 
 
 class Proof:
@@ -168,65 +166,55 @@ class Proof:
         """
         made: list[_Made] = []
         places = self._writer.append(self._captures(connection, evidence, made))
-        insert_many(
-            connection, present.captures.insert(), map(_row, made, places),
-        )  # fmt: skip
-        insert_many(
-            connection,
-            present.shown.insert().prefix_with("OR REPLACE"),
-            (
-                {"key": subject.key, "leaf": each.index, "what": subject.what}
-                for each in made
-                for subject in each.subjects
-            ),
-        )
-        insert_many(
-            connection,
-            present.shown.insert().prefix_with("OR IGNORE"),
-            (
-                {"key": key, "leaf": each.index, "what": BESIDE}
-                for each in made
-                for key in each.beside
-            ),
-        )
-        insert_many(
-            connection,
-            present.payloads.insert().prefix_with("OR REPLACE"),
-            (
-                {
-                    "key": self._payload_key(payload.url, payload.sha256),
-                    "leaf": each.index,
-                    "record": payload.id,
-                    "at": payload.at,
-                }
-                for each in made
-                for payload in each.payloads
-            ),
-        )
+        insert_many(connection, present.captures.insert(), map(_row, made, places))
         self._kept += len(made)
         self._pending += [each.leaf for each in made]
 
     def _captures(
         self, connection: sa.Connection, evidence: Iterable[Evidence], made: list[_Made]
     ) -> Iterator[Capture]:
-        """The capture of each, with a note in `made` of what the present is to name of it."""
+        """The capture of each, with a note in `made` of what the present is to name of it.
+
+        Whom it shows and which payloads it holds is named on the way, some at a time.
+        """
         fresh: dict[bytes, Payload] = {}
-        for each in evidence:
-            if each.index != self._kept + len(made):
-                raise ValueError("the leaves of a commit must follow those of the last, in order")
-            capture = self._capture(each, connection, fresh)
-            payloads = () if each.whole else capture.payloads
-            made.append(
-                _Made(
-                    capture.index,
-                    capture.leaf,
-                    capture.captured_at,
-                    each.subjects,
-                    each.beside,
-                    payloads,
+        coming = iter(evidence)
+        while part := list(islice(coming, AT_ONCE)):
+            payloads: list[dict[str, Any]] = []
+            for each in part:
+                if each.index != self._kept + len(made):
+                    raise ValueError(
+                        "the leaves of a commit must follow those of the last, in order"
+                    )
+                capture = self._capture(each, connection, fresh)
+                payloads += (
+                    ()
+                    if each.whole
+                    else map(self._payload_row, repeat(each.index), capture.payloads)
                 )
-            )
-            yield capture
+                made.append(_Made(capture.index, capture.leaf, capture.captured_at))
+                yield capture
+            self._name(connection, part, payloads)
+
+    def _name(
+        self, connection: sa.Connection, part: Sequence[Evidence], payloads: list[dict[str, Any]]
+    ) -> None:
+        shown = present.shown.insert()
+        subjects = [
+            {"key": subject.key, "leaf": each.index, "what": subject.what}
+            for each in part
+            for subject in each.subjects
+        ]
+        insert_many(connection, shown.prefix_with("OR REPLACE"), subjects)
+        beside = [
+            {"key": key, "leaf": each.index, "what": BESIDE} for each in part for key in each.beside
+        ]
+        insert_many(connection, shown.prefix_with("OR IGNORE"), beside)
+        insert_many(connection, present.payloads.insert().prefix_with("OR REPLACE"), payloads)
+
+    def _payload_row(self, leaf: int, payload: Payload) -> dict[str, Any]:
+        key = self._payload_key(payload.url, payload.sha256)
+        return {"key": key, "leaf": leaf, "record": payload.id, "at": payload.at}
 
     def _capture(
         self, evidence: Evidence, connection: sa.Connection, fresh: dict[bytes, Payload]

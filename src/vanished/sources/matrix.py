@@ -23,33 +23,30 @@ What an observer in the room can see, measured on Synapse 1.163.2:
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from urllib.parse import urlsplit
 
 from vanished.archive.settings_asking import Key
 from vanished.errors import ConfigError, UsageError
 from vanished.model import (
-    ALIVE,
     Account,
     Cause,
     Discovery,
-    Fault,
     Kind,
     Look,
     Post,
     Sighting,
     Signal,
     Via,
-    failed,
 )
 from vanished.net.exchange import Exchange, Fetch
 from vanished.net.login import login_of
 from vanished.sources import Naming, Settings
 from vanished.sources import matrix_api as api
+from vanished.sources import matrix_room as rooms
 from vanished.sources.matrix_api import Asker, Event, Page
+from vanished.sources.matrix_room import Mark
 
 KEYS: Mapping[str, Key] = {
     "server": Key("https://matrix.example.org", "the homeserver that your token is for"),
@@ -58,14 +55,11 @@ KEYS: Mapping[str, Key] = {
 }
 CANARY = "ROOM/EVENT, such as !abc:example.org/$event, in a room you keep; gone: one you redacted"
 
-MOST_PAGES = 10  # of one reading; what is left over comes with the next
 BACK_PAGES = 3  # read again when many older events changed
 FEW = 3  # so many changed events are asked for one by one; more are first looked for in pages
 MOST_ASKED = 20  # changed events asked for one by one in one reading
-MOST_KEPT = 300  # changed events, and edits, that the cursor remembers
 
 _ALIAS = re.compile(r"#[^\s:]+:(?P<server>[!-~]+)")
-_ROOM = re.compile(r"![!-9;-~]+:[!-.0-~]+|![A-Za-z0-9_-]{43}")  # room version 12 names no server
 
 
 class MatrixSource:
@@ -89,7 +83,7 @@ class MatrixSource:
         """The room of an alias or id; its url lies on the homeserver that is asked."""
         address = address.strip()
         alias = _ALIAS.fullmatch(address)
-        if not (alias or _ROOM.fullmatch(address)) or len(address.encode()) > 255:
+        if not (alias or rooms.ROOM.fullmatch(address)) or len(address.encode()) > 255:
             raise UsageError(
                 f"'{address[:80]}' is no Matrix room; give an alias such as '#news:example.org' or"
                 " a room id such as '!abc123:example.org'."
@@ -108,21 +102,21 @@ class MatrixSource:
     async def discover(self, account: Account, cursor: str, fetch: Fetch) -> Discovery:
         """Read what is new in the room: at first the latest messages, later all since then."""
         ask = self._asker(account.url, fetch)
-        mark = _Mark.load(cursor)
+        mark = Mark.load(cursor)
         alias = account.native_id if account.native_id.startswith("#") else ""
         if not mark.room:
-            found = await _resolve(ask, alias) if alias else account.native_id
+            found = await rooms.resolve(ask, alias) if alias else account.native_id
             if isinstance(found, Signal):
                 return Discovery(ask.seen(account.key, found, Via.TIMELINE))
-            mark = _Mark(found)
+            mark = Mark(found)
         before = mark.at
-        pages, refusal = await _read(ask, mark)
+        pages, refusal = await rooms.read(ask, mark)
         shut = None
         if refusal and refusal.status == 403 and self._join and not before:
-            shut = await _enter(ask, alias or mark.room)
+            shut = await rooms.enter(ask, alias or mark.room)
             if shut is None:
-                pages, refusal = await _read(ask, mark)
-        signal = await _standing(ask, mark, alias, pages, refusal, known=bool(before))
+                pages, refusal = await rooms.read(ask, mark)
+        signal = await rooms.standing(ask, mark, alias, pages, refusal, known=bool(before))
         if shut is not None and signal.kind is Kind.ERROR:
             signal = shut
         sightings = self._met(account, mark, pages, first=not before)
@@ -149,7 +143,7 @@ class MatrixSource:
         signal = ask.failed(exchange)
         if exchange.status == 404 and event.get("errcode") == "M_NOT_FOUND":
             # Somebody who is not in the room gets the same answer for every event in it.
-            signal = await _room(ask, room, "", refused=True, known=True)
+            signal = await rooms.room_now(ask, room, "", refused=True, known=True)
             if signal.kind is Kind.ALIVE:
                 signal = api.rule("event.errcode", "M_NOT_FOUND", status=404)
         return Look(ask.seen(post.key, signal, Via.DIRECT))
@@ -163,7 +157,7 @@ class MatrixSource:
     def post(self, address: str) -> Post:
         """The post of a room and an event, written ROOM/EVENT; UsageError if it cannot be one."""
         room, slash, ident = address.strip().partition("/$")
-        if not slash or not _ROOM.fullmatch(room) or not api.ident_of(slash[1:] + ident):
+        if not slash or not rooms.ROOM.fullmatch(room) or not api.ident_of(slash[1:] + ident):
             raise UsageError(
                 f"'{address[:80]}' is no Matrix event; write the room's id, a slash and the event's"
                 " id, such as '!abc123:example.org/$event'."
@@ -192,7 +186,7 @@ class MatrixSource:
         return Sighting(post, seen, version)
 
     def _met(
-        self, account: Account, mark: _Mark, pages: Sequence[Page], *, first: bool
+        self, account: Account, mark: Mark, pages: Sequence[Page], *, first: bool
     ) -> dict[str, Sighting]:
         """The posts in `pages` by event id; notes in `mark` which others changed.
 
@@ -222,7 +216,7 @@ class MatrixSource:
         return met
 
     async def _settled(
-        self, account: Account, mark: _Mark, before: str, ask: Asker
+        self, account: Account, mark: Mark, before: str, ask: Asker
     ) -> dict[str, Sighting]:
         """What became of the events in `mark.ask`: by pages while they are many, then singly.
 
@@ -261,139 +255,7 @@ class MatrixSource:
         return found
 
 
-# -- reading a room --------------------------------------------------------------------------
-
-
-async def _read(ask: Asker, mark: _Mark) -> tuple[list[Page], Exchange | None]:
-    """The pages that are new, oldest first, and the refusal that ended the reading, if any.
-
-    Moves `mark.at` past what was read. A first reading that breaks off counts for nothing, since
-    its pages come newest first and the cursor could not say what is missing.
-    """
-    first, at = not mark.at, mark.at
-    now = await api.position(ask)
-    if isinstance(now, Exchange):
-        return [], now
-    pages: list[Page] = []
-    while len(pages) < MOST_PAGES:
-        page = await api.read_page(ask, mark.room, "b" if first else "f", at)
-        if isinstance(page, Exchange):
-            mark.at = "" if first else at
-            return ([] if first else pages), page
-        pages.append(page)
-        if not page.end or page.end == at:
-            break
-        at = page.end
-    else:
-        now = now if first else at
-    mark.at = now
-    return (pages[::-1] if first else pages), None
-
-
-async def _resolve(ask: Asker, alias: str) -> str | Signal:
-    """The room id of an alias, or the failed look. An alias that leads nowhere may be a typo."""
-    exchange = await ask.get(api.alias_path(alias))
-    answer = api.json_of(exchange)
-    room = answer.get("room_id")
-    if exchange.status == 200 and isinstance(room, str) and _ROOM.fullmatch(room):
-        return room
-    if exchange.status == 404 and answer.get("errcode") == "M_NOT_FOUND":
-        words = "no room answers to this alias; see whether it is spelt right"
-        return failed(Fault.UNREADABLE, status=404, words=words)
-    return ask.failed(exchange)
-
-
-async def _enter(ask: Asker, room: str) -> Signal | None:
-    """Join; None if that worked, else the failed look. Everybody in the room sees a join."""
-    exchange = await ask.post(api.join_path(room))
-    return None if exchange.status == 200 else ask.failed(exchange)
-
-
-# -- what became of a room ---------------------------------------------------------------------
-
-
-async def _standing(
-    ask: Asker,
-    mark: _Mark,
-    alias: str,
-    pages: Sequence[Page],
-    refusal: Exchange | None,
-    *,
-    known: bool,
-) -> Signal:
-    """What one reading says of the room. `known`: it could be read before."""
-    if refusal is None:
-        if any(api.shown_inside(event) for page in pages for event in page.events):
-            return ALIVE
-        return await _room(ask, mark.room, alias, refused=False, known=known)
-    if refusal.fault is None and refusal.status == 403:
-        signal = await _room(ask, mark.room, alias, refused=True, known=known)
-        return ask.failed(refusal) if signal.kind is Kind.ALIVE else signal
-    code = api.json_of(refusal).get("errcode")
-    if known and refusal.status == 404 and code == "M_NOT_FOUND":
-        return api.rule("messages.errcode", "M_NOT_FOUND", status=404)
-    return ask.failed(refusal)
-
-
-async def _room(ask: Asker, room: str, alias: str, *, refused: bool, known: bool) -> Signal:
-    """Whether a room is still there for others when it is silent, or `refused`, to us.
-
-    An observer who was thrown out is refused like one whose room was taken away. The summary
-    tells the two apart: it knows the room as long as anybody on the server is in it.
-    """
-    summary = await ask.get(api.summary_path(room))
-    if summary.fault is not None:
-        return ask.failed(summary)
-    answer = api.json_of(summary)
-    if summary.status == 200:
-        membership = answer.get("membership", None if refused else "join")
-        if membership == "join" or answer.get("world_readable") is True:
-            return ALIVE
-    left = api.matched("summary.error", api.text_of(answer.get("error")))
-    told = summary.status == 200 or left is not None or answer.get("errcode") == "M_NOT_FOUND"
-    if not told and not refused:
-        return ALIVE  # a server that has no summaries
-    probe = await ask.get(f"{api.room_path(room)}/initialSync", limit=1)
-    said = api.text_of(api.json_of(probe).get("error"))
-    blocked = api.matched("error", said) if probe.status == 403 else None
-    if blocked is not None:
-        return replace(blocked, status=403)
-    if known and summary.status != 200:
-        replaced = await _replaced(ask, room, alias) if alias else None
-        if replaced is not None:
-            return replaced
-        if left is not None:
-            return replace(left, status=summary.status)
-    return failed(
-        Fault.FORBIDDEN,
-        status=403,
-        words="the observer is not in the room; enter it with the observer's account, or write"
-        " join = true in [sources.matrix]",
-    )
-
-
-async def _replaced(ask: Asker, room: str, alias: str) -> Signal | None:
-    """The notice of a shutdown, if the lost room's alias now leads to a room that was made so."""
-    other = api.text_of(api.json_of(await ask.get(api.alias_path(alias))).get("room_id"))
-    if not other or other == room:
-        return None
-    levels = api.json_of(await ask.get(f"{api.room_path(other)}/state/m.room.power_levels/"))
-    least = levels.get("users_default")
-    if not isinstance(least, int) or least >= 0:
-        return None
-    page = await api.read_page(ask, other, "b", "")
-    events = () if isinstance(page, Exchange) else page.events
-    texts = [
-        api.text_of(api.table_of(event.get("content")).get("body")) for event in reversed(events)
-    ]
-    for text in texts:
-        notice = api.matched("alias.message", text)
-        if notice is not None:
-            return notice
-    return api.rule("alias.users_default", "negative", words=texts[0] if texts else "")
-
-
-# -- settings and the cursor ------------------------------------------------------------------
+# -- settings ------------------------------------------------------------------
 
 
 def _server(given: str) -> str:
@@ -412,28 +274,3 @@ def _server(given: str) -> str:
             ' "https://matrix.example.org".'
         )
     return f"{parts.scheme}://{parts.netloc}"
-
-
-@dataclass(slots=True)
-class _Mark:
-    """How far a room was read: what the cursor holds, as JSON."""
-
-    room: str = ""
-    at: str = ""  # pagination token after the last event read; "" before the first reading
-    since: int = 0  # date of the oldest event of the first reading, milliseconds
-    moved: str = ""  # words of the tombstone
-    ask: dict[str, bool] = field(default_factory=dict)  # changed events to ask for; a set in order
-    edits: dict[str, str] = field(default_factory=dict)  # edit -> what it edits
-
-    @classmethod
-    def load(cls, cursor: str) -> _Mark:
-        """The mark in `cursor`; a cursor of another version means a first reading."""
-        try:
-            return cls(**json.loads(cursor)) if cursor else cls()
-        except (ValueError, TypeError):
-            return cls()
-
-    def dump(self) -> str:
-        ask = dict(list(self.ask.items())[-MOST_KEPT:])
-        edits = dict(list(self.edits.items())[-MOST_KEPT:])
-        return json.dumps(asdict(replace(self, ask=ask, edits=edits)), separators=(",", ":"))
