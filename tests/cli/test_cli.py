@@ -117,7 +117,7 @@ def test_a_first_hour(folder: Path, tmp_path: Path) -> None:
     assert doctored.returncode == 0, doctored.stdout
     nothing, remark = doctored.stdout.splitlines()
     assert nothing == "Nothing wrong was found."
-    assert remark.startswith("Remark: source page: it has no canaries")
+    assert remark.startswith("Remark: source page: it is unguarded: it has no canaries")
     assert run("verify", ".", cwd=folder).returncode == 0
     secret = tmp_path / "away/secret.age"
     unsealed = run("unseal", "o", "readable", "--identity", secret, cwd=tmp_path)

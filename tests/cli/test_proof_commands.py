@@ -224,7 +224,7 @@ def test_a_choice_is_remarked_and_nothing_is_wrong(home: Path, sealed: Path) -> 
     found = json.loads(run("doctor", "--json", cwd=home / "open").stdout)
     assert [each["what"] for each in found if each["remark"]] == [
         "captures are not sealed, so whoever takes this machine can read them",
-        "it has no canaries, so nobody sees when it calls living posts gone",
+        "it is unguarded: it has no canaries to show when it calls living posts gone",
     ]
     text = run("doctor", cwd=home / "open").stdout
     assert text.splitlines()[-1].startswith("Remark: ")

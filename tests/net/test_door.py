@@ -175,8 +175,10 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         HEAD + b"Content-Length: 1000\r\n\r\nhalf of it",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nhalf",
-        HEAD + b"Content-Length: 1000\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x")[:12],
-        HEAD + b"Connection: close\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x")[:-4],
+        HEAD + b"Content-Length: 1000\r\nContent-Encoding: gzip\r\n\r\n"
+        + gzip.compress(b"x", mtime=0)[:12],
+        HEAD + b"Connection: close\r\nContent-Encoding: gzip\r\n\r\n"
+        + gzip.compress(b"x", mtime=0)[:-4],
         HEAD + b"Content-Length: 9\r\nContent-Encoding: deflate\r\n\r\n"
         + zlib.compress(bytes(range(99)))[:9],
     ],

@@ -303,7 +303,7 @@ async def test_a_flood_leaves_others_their_turns() -> None:
                     break
         task.cancel()
     print(f"at most {max(runs.values())} messages in a row")
-    assert max(runs.values()) <= 2 * streams.FAIR_S / 0.0005
+    assert max(runs.values()) < 200  # a full buffer holds over 500
 
 
 def _work(seconds: float) -> None:

@@ -62,9 +62,9 @@ async def watched(folder: Path, network: Streamed, *, known: int) -> AsyncIterat
     """The watch, once it has read the list and is on the stream."""
     async with watching(folder, SystemClock()) as running:
         if network.meet is None:
-            await running.wait_for("on the stream", lambda: bool(network.sockets), most_s=10)
+            await running.wait_for("on the stream", lambda: bool(network.sockets), most_s=40)
         await running.wait_for(
-            "all known", lambda: len(running.observatory.first_sights()) >= known, most_s=10
+            "all known", lambda: len(running.observatory.first_sights()) >= known, most_s=40
         )
         yield running
 
@@ -75,7 +75,7 @@ def told(running: Watched) -> list[tuple[object, object]]:
 
 async def looked(running: Watched, network: Streamed, rkey: str, since: float) -> float:
     """Seconds from `since` until the post was asked for."""
-    await running.wait_for(f"a look at {rkey}", lambda: bool(network.looks(rkey, since)), most_s=5)
+    await running.wait_for(f"a look at {rkey}", lambda: bool(network.looks(rkey, since)), most_s=20)
     return network.looks(rkey, since)[0] - since
 
 
@@ -95,12 +95,12 @@ async def test_a_hint_leads_to_a_look_at_once(
             began = time.monotonic()
             await network.write("c", "three")
             await running.wait_for(
-                "the new post", lambda: len(running.observatory.first_sights()) == 4, most_s=5
+                "the new post", lambda: len(running.observatory.first_sights()) == 4, most_s=20
             )
             assert time.monotonic() - began < 3
             began = time.monotonic()
             await network.account("deactivated")
-            await running.wait_for("its list", lambda: network.lists[-1] > began, most_s=5)
+            await running.wait_for("its list", lambda: network.lists[-1] > began, most_s=20)
         assert told(running) == [("connected", "")]
         assert network.looks("b") == []  # nothing was said of it
     assert examine(folder) == []
@@ -140,10 +140,10 @@ async def test_an_appview_that_lags_behind_the_stream_is_asked_again(
             await network.write("c", "three")
             assert await looked(running, network, "a", began) < 2.0
             await running.wait_for(
-                "the new post", lambda: len(running.observatory.first_sights()) == 3, most_s=5
+                "the new post", lambda: len(running.observatory.first_sights()) == 3, most_s=20
             )
             await running.wait_for(
-                "the second look", lambda: len(network.looks("a", began)) >= 2, most_s=5
+                "the second look", lambda: len(network.looks("a", began)) >= 2, most_s=20
             )
         assert 1.9 < network.looks("a", began)[1] - began < 4
 
@@ -269,12 +269,12 @@ async def test_garbage_is_passed_over_and_a_gap_is_told(tmp_path: Path) -> None:
         folder = prepare(tmp_path, network)
         network.meet = garbage
         async with watched(folder, network, known=2) as running:
-            await running.wait_for("a socket", lambda: bool(network.sockets), most_s=5)
+            await running.wait_for("a socket", lambda: bool(network.sockets), most_s=20)
             began = time.monotonic()
             await network.delete("a")
             assert await looked(running, network, "a", began) < 2.5
             await running.wait_for(
-                "the gap told", lambda: ("connected", "OutdatedCursor") in told(running), most_s=5
+                "the gap told", lambda: ("connected", "OutdatedCursor") in told(running), most_s=20
             )
 
 
@@ -305,7 +305,7 @@ async def test_a_message_that_is_too_large_and_one_that_breaks_the_reader(
         folder = prepare(tmp_path, network)
         network.meet = too_large
         async with watched(folder, network, known=1) as running:
-            await running.wait_for("a third try", lambda: bool(network.sockets), most_s=5)
+            await running.wait_for("a third try", lambda: bool(network.sockets), most_s=20)
             began = time.monotonic()
             await network.say(("update", "a"))
             assert await looked(running, network, "a", began) < 2.5
@@ -327,7 +327,7 @@ async def test_a_stream_that_tells_old_news_is_said_to_be_behind(tmp_path: Path)
                 network.seq += 1
                 body = {"seq": network.seq, "did": STRANGER, "time": when}
                 await network.send(frame("#identity", body))
-            await running.wait_for("both told", lambda: len(told(running)) == 3, most_s=5)
+            await running.wait_for("both told", lambda: len(told(running)) == 3, most_s=20)
         assert [state for state, _ in told(running)] == ["connected", "behind", "connected"]
 
 
@@ -362,15 +362,15 @@ async def test_ten_thousand_hints_a_second_do_not_starve_the_loop(tmp_path: Path
                 late.append(time.monotonic() - began - 0.02)
 
         async with watched(folder, network, known=200) as running:
-            await running.wait_for("connected", lambda: bool(network.cursors), most_s=5)
+            await running.wait_for("connected", lambda: bool(network.cursors), most_s=20)
             go.set()
             ticking = asyncio.create_task(tick())
             began = time.monotonic()
             (each,) = running.watch._streams._followed.values()
             await running.wait_for(
-                "all looked at", lambda: len({k for _, k in network.asked}) == 200, most_s=5
+                "all looked at", lambda: len({k for _, k in network.asked}) == 200, most_s=20
             )
-            await running.wait_for("all read", lambda: each.follower.seq == 60_000, most_s=12)
+            await running.wait_for("all read", lambda: each.follower.seq == 60_000, most_s=90)
             took, size = time.monotonic() - began, len(each.marks)
             ticking.cancel()
         per_post = [len(network.looks(rkey)) for rkey in names]
