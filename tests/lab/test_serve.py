@@ -30,7 +30,7 @@ def living(t: Micros) -> str:
 
 def client() -> aiohttp.ClientSession:
     """A client that asks once: aiohttp repeats a request whose connection broke, unasked."""
-    session = aiohttp.ClientSession()
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
     session._retry_connection = False
     return session
 
