@@ -1,0 +1,158 @@
+"""Asks the cases of the labelled set as the product would, and says what they are called.
+
+In: cases. Out: for each the class that the product's verdict falls in: "alive", "unknown", or the
+causes joined by "+". The real source of the platform asks through the real door, whose names all
+lead to one server on loopback, on a clock that jumps to the next look that the judge wants. No
+account's verdict is given to the judge, nothing was seen of the post before, and no canary speaks:
+a case is judged by its own answers alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from tests.labelled.cases import Case
+from vanished.archive.settings import Settings
+from vanished.judge import judge, next_look_s
+from vanished.lab.clock import SteppedClock
+from vanished.model import DAY, SECOND, Observation, Post, State, Verdict
+from vanished.net.door import Door, DoorSettings
+from vanished.net.politeness import Politeness
+from vanished.sources import registry
+
+START = 20_500 * DAY
+MOST_LOOKS = 12
+IDLE_LOOKS = 3  # at what is neither lost nor suspected
+IDLE_S = 3600.0
+TOKEN = "VANISHED_LABELLED_TOKEN"
+"""The variable that a case's settings name where its source wants a token."""
+
+
+class Incomplete(Exception):
+    """A source asked for something that the case says nothing of."""
+
+
+@dataclass
+class Platform:
+    """The server that plays every platform: it answers by host and address for one case."""
+
+    port: int = 0
+    case: Case | None = None
+    look: int = 1
+    missing: list[str] = field(default_factory=list)
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        address = f"{request.host}{request.raw_path}"
+        answer = self.case.answer(address, self.look) if self.case else None
+        if answer is None:
+            self.missing.append(address)
+            return web.Response(status=503)
+        if answer.status == 0:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        return web.Response(body=answer.body, status=answer.status, headers=dict(answer.headers))
+
+
+class ToLoopback(AbstractResolver):
+    """Every name is the one server's."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host="127.0.0.1",
+                port=self._port,
+                family=socket.AF_INET,
+                proto=0,
+                flags=0,
+            )
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Platform]:
+    """The server, with its port."""
+    platform = Platform()
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", platform)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        platform.port = runner.addresses[0][1]
+        yield platform
+    finally:
+        await runner.cleanup()
+
+
+async def called(cases: Sequence[Case]) -> dict[str, str]:
+    """The class of each case by its id. Raises Incomplete."""
+    os.environ.setdefault(TOKEN, "a-token-of-nobody")
+    found: dict[str, str] = {}
+    async with serving() as platform:
+        for case in cases:
+            found[case.id] = class_of(await verdict(case, platform))
+            if platform.missing:
+                raise Incomplete(f"{case.id} says nothing of {platform.missing[0]}")
+    return found
+
+
+async def verdict(case: Case, platform: Platform) -> Verdict:
+    """Look at the post as often as the judge wants, and judge."""
+    platform.case = case
+    clock = SteppedClock(START)
+    source = registry.source(case.platform, _named, _settings(case))
+    post: Post = source.post(case.subject)  # type: ignore[attr-defined]  # every source has it
+    seen: list[Observation] = []
+    door = DoorSettings(allow_networks=("127.0.0.0/8",), timeout_s=10, retries=0)
+    resolver = ToLoopback(platform.port)
+    async with Door(door, clock, Politeness(1e6), resolver=resolver) as opened:
+        for number in range(1, MOST_LOOKS + 1):
+            platform.look = number
+            fetcher = opened.fetcher()
+            (look,) = await source.look([post], fetcher)
+            seen.append(look.observation)
+            found = judge(post.key, seen)
+            gone = next((o.answered_at for o in seen if o.signal.gone), clock.now())
+            wait_s = next_look_s(found, elapsed_s=(clock.now() - gone) / SECOND)
+            if wait_s is None:
+                if found.state is not State.UNKNOWN and number > 1 or number >= IDLE_LOOKS:
+                    break
+                wait_s = IDLE_S
+            clock.jump(clock.now() + round(wait_s * SECOND))
+    return judge(post.key, seen)
+
+
+def class_of(found: Verdict) -> str:
+    """ "alive", "unknown", or the causes of a loss joined by "+"."""
+    if found.state in (State.ALIVE, State.RETURNED):
+        return "alive"
+    if found.state in (State.GONE, State.MOVED):
+        return "+".join(sorted(found.causes))
+    return "unknown"
+
+
+def _settings(case: Case) -> Settings:
+    """The settings of an observatory that asks this platform."""
+    return Settings("labelled", sources={case.platform: case.settings} if case.settings else {})
+
+
+def _named(platform: str, native_id: str) -> str:
+    return f"{platform}|{native_id}"
