@@ -35,7 +35,7 @@ TOKEN = "VANISHED_LABELLED_TOKEN"
 """The variable that a case's settings name where its source wants a token."""
 
 
-class Incomplete(Exception):
+class IncompleteError(Exception):
     """A source asked for something that the case says nothing of."""
 
 
@@ -103,14 +103,14 @@ async def serving() -> AsyncIterator[Platform]:
 
 
 async def called(cases: Sequence[Case]) -> dict[str, str]:
-    """The class of each case by its id. Raises Incomplete."""
+    """The class of each case by its id. Raises IncompleteError."""
     os.environ.setdefault(TOKEN, "a-token-of-nobody")
     found: dict[str, str] = {}
     async with serving() as platform:
         for case in cases:
             found[case.id] = class_of(await verdict(case, platform))
             if platform.missing:
-                raise Incomplete(f"{case.id} says nothing of {platform.missing[0]}")
+                raise IncompleteError(f"{case.id} says nothing of {platform.missing[0]}")
     return found
 
 
@@ -133,7 +133,8 @@ async def verdict(case: Case, platform: Platform) -> Verdict:
             gone = next((o.answered_at for o in seen if o.signal.gone), clock.now())
             wait_s = next_look_s(found, elapsed_s=(clock.now() - gone) / SECOND)
             if wait_s is None:
-                if found.state is not State.UNKNOWN and number > 1 or number >= IDLE_LOOKS:
+                enough = 2 if found.state is not State.UNKNOWN else IDLE_LOOKS
+                if number >= enough:
                     break
                 wait_s = IDLE_S
             clock.jump(clock.now() + round(wait_s * SECOND))

@@ -246,10 +246,7 @@ def _filled(text: str, fields: Mapping[str, str], table: _Table, as_json: bool) 
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
-        if name in fields:
-            filled = _NAME.sub(running, str(fields[name]))
-        else:
-            filled = running(found)
+        filled = _NAME.sub(running, str(fields[name])) if name in fields else running(found)
         return json.dumps(filled, ensure_ascii=False)[1:-1] if as_json else filled
 
     def running(found: re.Match[str]) -> str:

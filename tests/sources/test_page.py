@@ -369,6 +369,16 @@ def test_leaving_out_end_tags_is_not_breaking_off(html: bytes) -> None:
 # -- notices -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("how", ["hidden", "style='color:red; display: none'"])
+async def test_a_notice_that_is_not_drawn_was_not_said(how: str) -> None:
+    drawn = wechat_notice("该内容已被发布者删除")
+    assert (await signal(answer(drawn), "https://mp.weixin.qq.com/s/x")).kind is Kind.GONE
+    kept = drawn.replace("<div class='weui-msg'>", f"<section {how}><div class='weui-msg'>")
+    said = await signal(answer(kept), "https://mp.weixin.qq.com/s/x")
+    assert said.fault is Fault.UNREADABLE
+
+
+
 async def test_a_notice_in_its_place_is_a_loss_and_quoted_it_is_not() -> None:
     words = "此内容因违规无法查看"
     lost = await signal(answer(wechat_notice(words)))

@@ -38,6 +38,7 @@ _CLOSE_THEMSELVES = frozenset(
 _FEW_TAGS = 3000
 _MOST_STEPS = 10_000_000  # about half a second
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.I)
+_NOT_DRAWN = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.I)
 _TITLE_PARTS = re.compile(r"\s+[|·•»:–—-]+\s+|\s*[|_｜]\s*|\s*::\s*|-(?=\D*$)")
 _HOME = re.compile(r"/?|/(index|home|default)(\.\w{2,5})?|/[a-z]{2}([-_][A-Za-z]{2,4})?/?")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
@@ -99,7 +100,8 @@ class Page:
 
     @cached_property
     def _headings(self) -> list[str]:
-        return [one_line(node.text()) for node in self._tree.tags("h1")[:_MOST_TEXTS]]
+        nodes = self._tree.tags("h1")[:_MOST_TEXTS]
+        return [one_line(node.text()) for node in nodes if not _is_hidden(node)]
 
     @cached_property
     def main(self) -> str:
@@ -169,7 +171,7 @@ class Page:
         """The texts at `place`; see `notices/README.md` for the places."""
         if place.startswith("css:"):
             nodes = self._tree.css(place.removeprefix("css:"))[:_MOST_TEXTS]
-            return [one_line(node.text()) for node in nodes]
+            return [one_line(node.text()) for node in nodes if not _is_hidden(node)]
         match place:
             case "title":
                 title = self._head_title[:_SHORT]
@@ -301,6 +303,19 @@ def is_too_deep(html: bytes) -> bool:
 def _is_filled(node: LexborNode) -> bool:
     """Whether anything is to be read or seen in `node`."""
     return bool(node.text().strip()) or node.css_first(_MEDIA) is not None
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    """Whether `node` lies in an element that is not drawn until a script says so: what it holds
+    was not said. "visibility" is none of it: platforms fade their content in that way.
+    """
+    above: LexborNode | None = node
+    while above is not None:
+        held = above.attributes
+        if "hidden" in held or _NOT_DRAWN.search(held.get("style") or ""):
+            return True
+        above = above.parent
+    return False
 
 
 def _joined(base: str, address: str) -> str:
