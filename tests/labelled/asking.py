@@ -1,10 +1,11 @@
 """Asks the cases of the labelled set as the product would, and says what they are called.
 
-In: cases. Out: for each the class that the product's verdict falls in: "alive", "unknown", or the
-causes joined by "+". The real source of the platform asks through the real door, whose names all
-lead to one server on loopback, on a clock that jumps to the next look that the judge wants. No
-account's verdict is given to the judge, nothing was seen of the post before, and no canary speaks:
-a case is judged by its own answers alone.
+In: cases. Out: for each the class that the product's verdict falls in: "alive", "unknown", the
+causes of a loss joined by "+", or "anybody" for a loss that leaves every cause open. The real
+source of the platform asks through the real door, whose names all lead to one server on loopback,
+on a clock that jumps to the next look that the judge wants. No account's verdict is given to the
+judge, nothing was seen of the post before, and no canary speaks: a case is judged by its own
+answers alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from tests.labelled.cases import Case
+from tests.labelled.cases import Case, class_of
 from vanished.archive.settings import Settings
 from vanished.judge import judge, next_look_s
 from vanished.lab.clock import SteppedClock
@@ -29,7 +30,7 @@ from vanished.sources import registry
 
 START = 20_500 * DAY
 MOST_LOOKS = 12
-IDLE_LOOKS = 3  # at what is neither lost nor suspected
+IDLE_LOOKS = 3  # where the judge wants none; more where answers contradicted each other
 IDLE_S = 3600.0
 TOKEN = "VANISHED_LABELLED_TOKEN"
 """The variable that a case's settings name where its source wants a token."""
@@ -108,7 +109,7 @@ async def called(cases: Sequence[Case]) -> dict[str, str]:
     found: dict[str, str] = {}
     async with serving() as platform:
         for case in cases:
-            found[case.id] = class_of(await verdict(case, platform))
+            found[case.id] = class_in(await verdict(case, platform))
             if platform.missing:
                 raise IncompleteError(f"{case.id} says nothing of {platform.missing[0]}")
     return found
@@ -133,20 +134,19 @@ async def verdict(case: Case, platform: Platform) -> Verdict:
             gone = next((o.answered_at for o in seen if o.signal.gone), clock.now())
             wait_s = next_look_s(found, elapsed_s=(clock.now() - gone) / SECOND)
             if wait_s is None:
-                enough = 2 if found.state is not State.UNKNOWN else IDLE_LOOKS
-                if number >= enough:
+                if number >= IDLE_LOOKS and not found.conflicts:
                     break
                 wait_s = IDLE_S
             clock.jump(clock.now() + round(wait_s * SECOND))
     return judge(post.key, seen)
 
 
-def class_of(found: Verdict) -> str:
-    """ "alive", "unknown", or the causes of a loss joined by "+"."""
+def class_in(found: Verdict) -> str:
+    """The class of a verdict: "alive", "unknown", or what a loss leaves open."""
     if found.state in (State.ALIVE, State.RETURNED):
         return "alive"
     if found.state in (State.GONE, State.MOVED):
-        return "+".join(sorted(found.causes))
+        return class_of(found.causes)
     return "unknown"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,7 @@ class Case:
     @property
     def label(self) -> str:
         """The class that is expected, as `asking.called` names it."""
-        return "+".join(self.causes) if self.expect == "gone" else self.expect
+        return class_of(self.causes) if self.expect == "gone" else self.expect
 
     @property
     def page(self) -> Answer | None:
@@ -88,6 +88,11 @@ class Case:
             if found:
                 return max(found, key=lambda pair: pair[0])[1]
         return None
+
+
+def class_of(causes: Iterable[str]) -> str:
+    """The class of what is gone: its causes, or "anybody" where every cause is left open."""
+    return "+".join(sorted(causes)) if set(causes) != {Cause.UNKNOWN} else "anybody"
 
 
 def load() -> list[Case]:
@@ -176,7 +181,7 @@ def _case(
         raise table.wrong("'causes' is a sorted list for what is gone, and for nothing else")
     if not set(causes) <= set(Cause):
         raise table.wrong(f"'causes' holds something else than {', '.join(Cause)}")
-    if not subject or len(why.split()) < 4:
+    if not subject or len(why.split()) < 3:
         raise table.wrong("a case needs a subject, and a sentence that says why")
     if not answers or sum(answer.page for answer in answers) > 1:
         raise table.wrong("a case needs answers, of which at most one is the page")

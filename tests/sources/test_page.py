@@ -305,10 +305,30 @@ async def test_other_kinds_are_alive_by_their_bytes(kind: str, body: bytes) -> N
     assert seen.version is not None
     again = await look(answer(body, kind=kind), version=seen.observation.version)
     assert again.version is None
-    other = await look(answer(body + b"!", kind=kind), version=seen.observation.version)
+    other = await look(answer(body + b"\n", kind=kind), version=seen.observation.version)
     assert other.version is not None
     if kind.startswith("text/plain"):
         assert seen.version.text == "河水"
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("{}", Fault.EMPTY),
+        ("[]", Fault.EMPTY),
+        ('{"title": "The twelfth', Fault.EMPTY),
+        ('{"error": "upstream timed out"}', Fault.UNREADABLE),
+    ],
+)
+async def test_json_without_a_page_in_it_is_a_failed_look(body: str, fault: Fault) -> None:
+    assert (await signal(answer(body, kind="application/json"))).fault is fault
+
+
+async def test_a_plain_text_can_say_that_nothing_is_there() -> None:
+    found = await signal(answer("404 page not found\n", kind="text/plain"))
+    assert (found.kind, found.strength) == (Kind.GONE, Strength.WEAK)
+    longer = await signal(answer("404 page not found, said the boy.", kind="text/plain"))
+    assert longer is ALIVE
 
 
 @pytest.mark.parametrize(
@@ -378,7 +398,6 @@ async def test_a_notice_that_is_not_drawn_was_not_said(how: str) -> None:
     assert said.fault is Fault.UNREADABLE
 
 
-
 async def test_a_notice_in_its_place_is_a_loss_and_quoted_it_is_not() -> None:
     words = "此内容因违规无法查看"
     lost = await signal(answer(wechat_notice(words)))
@@ -415,6 +434,20 @@ async def test_a_redirect_home_is_weak_and_a_login_page_is_a_failed_look() -> No
     )
     login = answer(small("News", "<p>Hello</p>"), url="https://news.example/login", hops=(URL,))
     assert (await signal(login)).fault is Fault.LOGIN_WALL
+
+
+@pytest.mark.parametrize(
+    ("home", "kind"),
+    [
+        ("https://www.news.example/", Kind.GONE),
+        ("https://old.news.example/", Kind.GONE),
+        ("https://blocked.isp.example/", Kind.ERROR),
+        ("https://worldnews.example/", Kind.ERROR),
+    ],
+)
+async def test_the_first_page_of_another_site_says_nothing(home: str, kind: Kind) -> None:
+    found = await signal(answer(article("Welcome"), url=home, hops=(URL,)))
+    assert found.kind is kind
 
 
 async def test_the_fetchers_spelling_of_an_address_is_no_redirect() -> None:

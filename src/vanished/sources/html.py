@@ -41,6 +41,7 @@ _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9
 _NOT_DRAWN = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.I)
 _TITLE_PARTS = re.compile(r"\s+[|·•»:–—-]+\s+|\s*[|_｜]\s*|\s*::\s*|-(?=\D*$)")
 _HOME = re.compile(r"/?|/(index|home|default)(\.\w{2,5})?|/[a-z]{2}([-_][A-Za-z]{2,4})?/?")
+_OTHER_DRESS = re.compile(r"^(?:www\d?|m|mobile|amp)\.")
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "ascii": "cp1252"}
 
@@ -184,7 +185,7 @@ class Page:
             case "path":
                 return self._path() if self._was_redirected else []
             case "redirect":
-                return ["home"] if self._was_sent_home else []
+                return [self._sent] if self._sent else []
         return []
 
     def shows(self, place: str) -> bool:
@@ -226,13 +227,22 @@ class Page:
         return [re.sub(r"\.\w{2,5}$", "", part) for part in parts if part]
 
     @property
-    def _was_sent_home(self) -> bool:
-        """Whether a deep address was answered by a site's first page."""
+    def _sent(self) -> str:
+        """Whose first page answered a deep address: "home" or "elsewhere"; "" if none did."""
         if not self._was_redirected:
-            return False
+            return ""
         asked, answered = urlsplit(self._asked), urlsplit(self._answered)
         deep = not _HOME.fullmatch(asked.path) or bool(asked.query)
-        return deep and bool(_HOME.fullmatch(answered.path)) and not answered.query
+        if not deep or not _HOME.fullmatch(answered.path) or answered.query:
+            return ""
+        here = _is_one_site(asked.hostname or "", answered.hostname or "")
+        return "home" if here else "elsewhere"
+
+
+def _is_one_site(one: str, other: str) -> bool:
+    """Whether two hosts are the same but for "www." and the like, or one lies in the other."""
+    one, other = (_OTHER_DRESS.sub("", host.lower()) for host in (one, other))
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
 
 
 def utf8(html: bytes, charset: str = "") -> bytes:

@@ -39,8 +39,9 @@ from vanished.model import (
 from vanished.net.address import Denied, checked_url
 from vanished.net.exchange import Exchange, Fetch
 from vanished.sources import Naming, Settings
+from vanished.sources.answer import parsed, table_of
 from vanished.sources.html import Page, is_cut, is_too_deep
-from vanished.sources.notice import Pack, load_pack, pack_names
+from vanished.sources.notice import LONGEST, Pack, load_pack, pack_names
 
 KEYS: Mapping[str, type] = {"notices": list}
 """`notices`: the packs to read pages by, in place of every pack that speaks of pages."""
@@ -133,6 +134,7 @@ class PageReader:
         for name in named or ():
             load_pack(name)
         self._status = packs["http"]
+        self._web = packs["web"]
         self._general = [packs[name] for name in general if packs[name].reads_pages]
         self._hosted = [pack for pack in packs.values() if pack.hosts and pack.reads_pages]
         self._site = lru_cache(1024)(self._make_site)
@@ -170,7 +172,8 @@ class PageReader:
         if refusal is not None:
             return Reading(refusal)
         if not _is_html(exchange):
-            return _read_bytes(exchange, known)
+            signal = self._said_plainly(exchange)
+            return Reading(signal) if signal else _read_bytes(exchange, known)
         if is_cut(exchange.body):
             words = "the document breaks off before its end"
             return Reading(failed(Fault.TRUNCATED, status=exchange.status, words=words))
@@ -186,6 +189,26 @@ class PageReader:
         if found == known:
             return Reading(ALIVE, found)
         return Reading(ALIVE, found, Version(found, page.title, page.main, page.media))
+
+    def _said_plainly(self, exchange: Exchange) -> Signal | None:
+        """What an answer that is no HTML says instead of the page; None if it is the page.
+
+        A short text can be a notice and nothing else; JSON can be empty, or a programme's error.
+        """
+        kind = _kind(exchange)
+        if kind == "text/plain" and len(exchange.body) <= 4 * LONGEST:
+            said = self._web.match_text(exchange.text())
+            return replace(said, status=exchange.status) if said else None
+        if kind != "application/json":
+            return None
+        value = parsed(exchange)
+        if value is None or value in ({}, []):
+            words = "JSON without anything in it, or that breaks off"
+            return failed(Fault.EMPTY, status=exchange.status, words=words)
+        if table_of(value).get("error"):
+            words = "an error of a programme in place of the page"
+            return failed(Fault.UNREADABLE, status=exchange.status, words=words)
+        return None
 
     def _make_site(self, host: str) -> _Site:
         bound = [pack for pack in self._hosted if _is_on(host, pack)]
@@ -286,8 +309,12 @@ def _digest(asked: str, exchange: Exchange) -> bytes:
     return read.digest()
 
 
+def _kind(exchange: Exchange) -> str:
+    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _is_html(exchange: Exchange) -> bool:
-    kind = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(exchange)
     if not kind:
         return exchange.body.lstrip()[:1] == b"<"
     return kind in ("text/html", "application/xhtml+xml")
