@@ -1,0 +1,146 @@
+"""The peer auto-archiver: what it says of the posts of the labelled set.
+
+In: cases that have a page. Out: for each, what its orchestrator made of the page's address. It runs
+as its makers publish it, from an environment of its own, in temporary folders, with Debian's
+Chromium on a virtual screen; several processes at a time, since it spends most of its time waiting.
+Everything it asks goes to a proxy on loopback (`labelled_web`), which plays every host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.labelled.cases import Case
+
+from bench.harness import BenchError, Peer
+from bench.labelled_web import Web, serving
+from bench.peers import peer_python, peer_version
+
+NAME = "auto-archiver"
+READER = Path(__file__).with_name("auto_archiver_reader.py")
+PROGRAMS = {
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "Xvfb": "xvfb",
+    "ffmpeg": "ffmpeg",
+}
+PROCESSES = 6
+CASE_S = 180.0
+END_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What it said of one page: "gone" if it marked it as deleted or unavailable, "alive" if it
+    kept something as the post, "unknown" if it kept nothing. `words` is what it took for a notice.
+    """
+
+    answer: str
+    words: str
+
+
+def peer() -> Peer:
+    """Its name and version, as installed."""
+    return {"name": NAME, "version": peer_version(NAME, NAME)}
+
+
+def ask(cases: Sequence[Case], look: int) -> dict[str, Said]:
+    """What it says of each case's page by the case's id, as the platform answers at that look.
+
+    Takes about nine seconds a case and process. Raises BenchError if a program that it needs is not
+    there, or if it ends or hangs instead of answering.
+    """
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    if missing:
+        raise BenchError(f"{NAME} needs of Debian: {', '.join(missing)}")
+    python = peer_python(NAME)
+    # The first page alone: its browser's driver is put into its environment then.
+    found = _asked(python, cases[:1], look)
+    parts = [cases[number::PROCESSES] for number in range(1, PROCESSES + 1)]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for part in pool.map(lambda part: _asked(python, part, look), parts):
+            found |= part
+    return found
+
+
+def _asked(python: Path, cases: Sequence[Case], look: int) -> dict[str, Said]:
+    """One process over some cases, one after the other."""
+    found: dict[str, Said] = {}
+    with serving(look) as web, _reader(python, web) as reader:
+        for case in cases:
+            assert case.page is not None
+            web.tell(case)
+            found[case.id] = _said(reader, case.page.url.replace("http://", "https://", 1))
+    return found
+
+
+@contextlib.contextmanager
+def _reader(python: Path, web: Web) -> Iterator[subprocess.Popen[str]]:
+    """Its process in an empty folder that is its home; ended with all that it started."""
+    proxy = f"127.0.0.1:{web.port}"
+    with tempfile.TemporaryDirectory(prefix="vanished-bench-") as name:
+        folder = Path(name)
+        settings = {
+            "PATH": os.environ["PATH"],
+            "HOME": name,
+            "LANG": "C.UTF-8",
+            "REQUESTS_CA_BUNDLE": str(web.authority.file),
+            **dict.fromkeys(("http_proxy", "https_proxy"), f"http://{proxy}"),
+            **dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost"),
+        }
+        with (folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                [python, READER, proxy],
+                cwd=folder,
+                env=settings,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            yield process
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_S)
+        except BenchError as error:
+            last = (folder / "output").read_text(errors="replace").strip()[-300:]
+            raise BenchError(f"{error}: {last}") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _said(reader: subprocess.Popen[str], url: str) -> Said:
+    """Its answer about one address. Raises BenchError if there is none in time."""
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    deadline = threading.Timer(CASE_S, reader.kill)
+    deadline.start()
+    try:
+        print(url, file=reader.stdin, flush=True)
+        line = reader.stdout.readline()
+    except OSError:
+        line = ""
+    finally:
+        deadline.cancel()
+    if not line:
+        raise BenchError(f"{NAME} ended, or took more than {CASE_S:g} s, at {url}")
+    found = json.loads(line)
+    if found["deleted"]:
+        return Said("gone", found["words"])
+    return Said("alive" if found["kept"] else "unknown", "")
