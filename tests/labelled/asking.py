@@ -15,11 +15,13 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.labelled.cases import Case, class_of
+from tests.sources.xmpp_bosh import Archive, Service
 from vanished.archive.settings import Settings
 from vanished.judge import judge, next_look_s
 from vanished.lab.clock import SteppedClock
@@ -48,11 +50,20 @@ class Platform:
     case: Case | None = None
     look: int = 1
     missing: list[str] = field(default_factory=list)
+    room: Service | None = None  # plays the dialogue with an XMPP server
+
+    def begin(self, case: Case, look: int) -> None:
+        """What is asked from now on belongs to this look at this case."""
+        self.case, self.look = case, look
+        self.room = _room(case) if case.platform == "xmpp" else None
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        await request.read()
-        address = f"{request.host}{request.raw_path}"
+        sent = await request.read()
+        address = request.host + unquote(request.raw_path)
         answer = self.case.answer(address, self.look) if self.case else None
+        if answer is None and self.room is not None:
+            exchange = await self.room.request("POST", str(request.url), body=sent)
+            return web.Response(body=exchange.body, content_type="text/xml")
         if answer is None:
             self.missing.append(address)
             return web.Response(status=503)
@@ -117,16 +128,15 @@ async def called(cases: Sequence[Case]) -> dict[str, str]:
 
 async def verdict(case: Case, platform: Platform) -> Verdict:
     """Look at the post as often as the judge wants, and judge."""
-    platform.case = case
     clock = SteppedClock(START)
-    source = registry.source(case.platform, _named, _settings(case))
+    source = registry.source(case.platform, _named, _settings(case, platform.port))
     post: Post = source.post(case.subject)  # type: ignore[attr-defined]  # every source has it
     seen: list[Observation] = []
     door = DoorSettings(allow_networks=("127.0.0.0/8",), timeout_s=10, retries=0)
     resolver = ToLoopback(platform.port)
     async with Door(door, clock, Politeness(1e6), resolver=resolver) as opened:
         for number in range(1, MOST_LOOKS + 1):
-            platform.look = number
+            platform.begin(case, number)
             fetcher = opened.fetcher()
             (look,) = await source.look([post], fetcher)
             seen.append(look.observation)
@@ -150,9 +160,27 @@ def class_in(found: Verdict) -> str:
     return "unknown"
 
 
-def _settings(case: Case) -> Settings:
-    """The settings of an observatory that asks this platform."""
-    return Settings("labelled", sources={case.platform: case.settings} if case.settings else {})
+def _room(case: Case) -> Service:
+    """The service of an XMPP room: "archive/ID" is a stored message, "room" the room's error."""
+    archive = Archive()
+    for answer in case.answers:
+        for at in answer.at:
+            place, _, ident = at.partition("/")
+            said = answer.body.decode()
+            if place == "archive":
+                archive.put(ident, said)
+            elif place == "room":
+                archive.about = archive.error = said
+    return Service(archive)
+
+
+def _settings(case: Case, port: int) -> Settings:
+    """The settings of an observatory that asks this platform; PORT stands for the server's."""
+    table = {
+        key: value.replace("PORT", str(port)) if isinstance(value, str) else value
+        for key, value in case.settings.items()
+    }
+    return Settings("labelled", sources={case.platform: table} if table else {})
 
 
 def _named(platform: str, native_id: str) -> str:
