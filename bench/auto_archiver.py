@@ -1,6 +1,6 @@
 """The peer auto-archiver: what it says of the posts of the labelled set.
 
-In: cases that have a page. Out: for each, what its orchestrator made of the page's address. It runs
+In: cases. Out: for each that has an address on the web, what its orchestrator made of it. It runs
 as its makers publish it, from an environment of its own, in temporary folders, with Debian's
 Chromium on a virtual screen; several processes at a time, since it spends most of its time waiting.
 Everything it asks goes to a proxy on loopback (`labelled_web`), which plays every host.
@@ -55,8 +55,21 @@ def peer() -> Peer:
     return {"name": NAME, "version": peer_version(NAME, NAME)}
 
 
+def address(case: Case, look: int) -> str | None:
+    """The post's address on the web, as one would paste it; None where the set does not say what a
+    browser is shown there. A post whose subject is no web address has that of its page, if any.
+    """
+    url, page = case.subject, case.page
+    if not url.startswith("http://"):
+        drawn = page is not None and "html" in page.headers.get("content-type", "")
+        url = page.url if page is not None and drawn else ""
+    if not url or case.answer(url.removeprefix("http://"), look) is None:
+        return None
+    return url.replace("http://", "https://", 1)
+
+
 def ask(cases: Sequence[Case], look: int) -> dict[str, Said]:
-    """What it says of each case's page by the case's id, as the platform answers at that look.
+    """What it says of each case by its id, as the platform answers at that look.
 
     Takes about nine seconds a case and process. Raises BenchError if a program that it needs is not
     there, or if it ends or hangs instead of answering.
@@ -81,9 +94,8 @@ def _asked(python: Path, cases: Sequence[Case], look: int) -> dict[str, Said]:
     found: dict[str, Said] = {}
     with serving(look) as web, _reader(python, web) as reader:
         for case in cases:
-            assert case.page is not None
             web.tell(case)
-            found[case.id] = _said(reader, case.page.url.replace("http://", "https://", 1))
+            found[case.id] = _said(reader, address(case, look) or "")
     return found
 
 

@@ -48,7 +48,7 @@ def run() -> tuple[list[Claim], list[Peer]]:
     """Both claims. Takes about ten minutes, nearly all of it the peer's browser."""
     cases = load()
     ours = asyncio.run(called(cases))
-    asked = [case for case in cases if case.page and case.label != MOVED]
+    asked = [c for c in cases if c.label != MOVED and auto_archiver.address(c, MOST_LOOKS)]
     theirs = auto_archiver.ask(asked, MOST_LOOKS)
     peer = auto_archiver.peer()
     sayings = {
