@@ -45,8 +45,9 @@ lint: $(VENV)/.dev             ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(VENV)/.dev             ## write docs/commands.md from the command line itself
+docs: $(VENV)/.dev             ## write what the docs take from the code: commands, the labelled set
 	@$(BIN)/python -m typer vanished.cli utils docs --name vanished --title Commands --output docs/commands.md
+	@$(BIN)/python -m tests.labelled.measuring
 
 lock:                          ## renew the locks (needs uv on the PATH); they name no index host
 	$(COMPILE) pyproject.toml -o requirements/core.txt

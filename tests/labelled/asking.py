@@ -57,7 +57,7 @@ class Platform:
         self.case, self.look = case, look
         self.room = _room(case) if case.platform == "xmpp" else None
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         sent = await request.read()
         address = request.host + unquote(request.raw_path)
         answer = self.case.answer(address, self.look) if self.case else None
@@ -103,7 +103,7 @@ async def serving() -> AsyncIterator[Platform]:
     """The server, with its port."""
     platform = Platform()
     app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", platform)
+    app.router.add_route("*", "/{rest:.*}", platform.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     try:
