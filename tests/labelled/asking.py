@@ -3,9 +3,10 @@
 In: cases. Out: for each the class that the product's verdict falls in: "alive", "unknown", the
 causes of a loss joined by "+", or "anybody" for a loss that leaves every cause open. The real
 source of the platform asks through the real door, whose names all lead to one server on loopback,
-on a clock that jumps to the next look that the judge wants. No account's verdict is given to the
-judge, nothing was seen of the post before, and no canary speaks: a case is judged by its own
-answers alone.
+on a clock that jumps to the next look that the judge wants. The post was
+seen alive a day before, since a bare "not found" is also said of what never was; no account's
+verdict is given to the judge and no canary speaks. So a case is judged by its own answers: where
+they prove nothing it is "unknown", though the judge goes on taking the post for alive.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.sources.xmpp_bosh import Archive, Service
 from vanished.archive.settings import Settings
 from vanished.judge import judge, next_look_s
 from vanished.lab.clock import SteppedClock
-from vanished.model import DAY, SECOND, Observation, Post, State, Verdict
+from vanished.model import ALIVE, DAY, SECOND, Kind, Observation, Post, State, Verdict
 from vanished.net.door import Door, DoorSettings
 from vanished.net.politeness import Politeness
 from vanished.sources import registry
@@ -120,17 +121,27 @@ async def called(cases: Sequence[Case]) -> dict[str, str]:
     found: dict[str, str] = {}
     async with serving() as platform:
         for case in cases:
-            found[case.id] = class_in(await verdict(case, platform))
+            found[case.id] = await _class(case, platform)
             if platform.missing:
                 raise IncompleteError(f"{case.id} says nothing of {platform.missing[0]}")
     return found
 
 
-async def verdict(case: Case, platform: Platform) -> Verdict:
-    """Look at the post as often as the judge wants, and judge."""
+async def _class(case: Case, platform: Platform) -> str:
+    """What the case is called: "alive", "unknown", or what a loss leaves open."""
+    found, seen = await verdict(case, platform)
+    if found.state in (State.GONE, State.MOVED):
+        return class_of(found.causes)
+    shown = any(look.signal.kind is Kind.ALIVE for look in seen)
+    return "alive" if shown and found.state in (State.ALIVE, State.RETURNED) else "unknown"
+
+
+async def verdict(case: Case, platform: Platform) -> tuple[Verdict, list[Observation]]:
+    """Look at the post as often as the judge wants, and judge. The looks come along."""
     clock = SteppedClock(START)
     source = registry.source(case.platform, _named, _settings(case, platform.port))
     post: Post = source.post(case.subject)  # type: ignore[attr-defined]  # every source has it
+    before = Observation(post.key, START - DAY, START - DAY + SECOND, ALIVE)
     seen: list[Observation] = []
     door = DoorSettings(allow_networks=("127.0.0.0/8",), timeout_s=10, retries=0)
     resolver = ToLoopback(platform.port)
@@ -140,7 +151,7 @@ async def verdict(case: Case, platform: Platform) -> Verdict:
             fetcher = opened.fetcher()
             (look,) = await source.look([post], fetcher)
             seen.append(look.observation)
-            found = judge(post.key, seen)
+            found = judge(post.key, [before, *seen])
             gone = next((o.answered_at for o in seen if o.signal.gone), clock.now())
             wait_s = next_look_s(found, elapsed_s=(clock.now() - gone) / SECOND)
             if wait_s is None:
@@ -148,16 +159,7 @@ async def verdict(case: Case, platform: Platform) -> Verdict:
                     break
                 wait_s = IDLE_S
             clock.jump(clock.now() + round(wait_s * SECOND))
-    return judge(post.key, seen)
-
-
-def class_in(found: Verdict) -> str:
-    """The class of a verdict: "alive", "unknown", or what a loss leaves open."""
-    if found.state in (State.ALIVE, State.RETURNED):
-        return "alive"
-    if found.state in (State.GONE, State.MOVED):
-        return class_of(found.causes)
-    return "unknown"
+    return found, seen
 
 
 def _room(case: Case) -> Service:

@@ -450,6 +450,17 @@ async def test_the_first_page_of_another_site_says_nothing(home: str, kind: Kind
     assert found.kind is kind
 
 
+async def test_another_sites_page_is_the_page_moved_only_if_it_has_running_text() -> None:
+    """Portals and networks that block lead to a page of their own: that would be an edit."""
+    other = "https://portal.isp.example/sorry/42"
+    moved = await signal(answer(article(), url=other, hops=(URL,)))
+    assert moved is ALIVE
+    portal = small("Welcome to our Wi-Fi", "<p>Connect</p>")
+    assert (await signal(answer(portal, url=other, hops=(URL,)))).fault is Fault.UNREADABLE
+    near = "https://old.news.example/sorry/42"
+    assert (await signal(answer(portal, url=near, hops=(URL,)))) is ALIVE
+
+
 async def test_the_fetchers_spelling_of_an_address_is_no_redirect() -> None:
     url = "https://news.example/?p=1"
     exchange = answer(article(), url="https://news.example/")

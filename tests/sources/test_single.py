@@ -381,6 +381,12 @@ def test_a_video_is_read_from_its_page_and_from_the_players_answer() -> None:
         assert found.published_at == 1_788_282_000 * SECOND
 
 
+def test_words_about_a_player_before_the_player_are_passed_over() -> None:
+    """A description that explains YouTube's pages would blind us for its own video."""
+    lesson = "<p>ytInitialPlayerResponse = {&quot;playabilityStatus&quot;: 1}</p>"
+    assert youtube(watch_page(player(), lesson)).signal is ALIVE
+
+
 UNAVAILABLE = "Video unavailable"
 
 

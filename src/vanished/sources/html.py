@@ -228,15 +228,17 @@ class Page:
 
     @property
     def _sent(self) -> str:
-        """Whose first page answered a deep address: "home" or "elsewhere"; "" if none did."""
+        """Where a redirect led: "home", from a deep address to the site's first page; "elsewhere",
+        to another site's first page; "away", to another site's page. "" for any other or none.
+        """
         if not self._was_redirected:
             return ""
         asked, answered = urlsplit(self._asked), urlsplit(self._answered)
-        deep = not _HOME.fullmatch(asked.path) or bool(asked.query)
-        if not deep or not _HOME.fullmatch(answered.path) or answered.query:
-            return ""
         here = _is_one_site(asked.hostname or "", answered.hostname or "")
-        return "home" if here else "elsewhere"
+        deep = not _HOME.fullmatch(asked.path) or bool(asked.query)
+        if deep and _HOME.fullmatch(answered.path) and not answered.query:
+            return "home" if here else "elsewhere"
+        return "" if here else "away"
 
 
 def _is_one_site(one: str, other: str) -> bool:

@@ -76,14 +76,13 @@ def _player(exchange: Exchange) -> Json:
     if exchange.body.lstrip()[:1] == b"{":
         return table_of(parsed(exchange))
     body = exchange.text()
-    found = _PLAYER.search(body)
-    if found is None:
-        return {}
-    try:
-        value, _ = json.JSONDecoder().raw_decode(body, found.end())
-    except (ValueError, RecursionError):
-        return {}
-    return table_of(value)
+    for found in _PLAYER.finditer(body):  # a description may hold the words as well
+        try:
+            value, _ = json.JSONDecoder().raw_decode(body, found.end())
+        except (ValueError, RecursionError):
+            continue
+        return table_of(value)
+    return {}
 
 
 def _video(player: Json, details: Json) -> Reading:
