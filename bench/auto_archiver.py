@@ -1,7 +1,7 @@
 """The peer auto-archiver: what it says of the posts of the labelled set.
 
-In: cases. Out: for each that has an address on the web, what its orchestrator made of it. It runs
-as its makers publish it, from an environment of its own, in temporary folders, with Debian's
+In: cases. Out: for each that has an address on the web, what it made of it. It runs as its
+makers publish it, from an environment of its own, in temporary folders, with Debian's
 Chromium on a virtual screen; several processes at a time, since it spends most of its time waiting.
 Everything it asks goes to a proxy on loopback (`labelled_web`), which plays every host.
 """
@@ -18,8 +18,9 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.labelled.cases import Case
 
@@ -35,6 +36,7 @@ PROGRAMS = {
     "Xvfb": "xvfb",
     "ffmpeg": "ffmpeg",
 }
+NOT_ON_THE_WEB = ("matrix", "xmpp")  # their posts have no address that one could paste
 PROCESSES = 4
 CASE_S = 180.0
 END_S = 30.0
@@ -42,7 +44,7 @@ END_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What it said of one page: "gone" if it marked it as deleted or unavailable, "alive" if it
+    """What it said of one post: "gone" if it marked it as deleted or unavailable, "alive" if it
     kept something as the post, "unknown" if it kept nothing. `words` is what it took for a notice.
     """
 
@@ -50,28 +52,43 @@ class Said:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """How it is asked about a post. `words` is None where it opens the address itself."""
+
+    url: str
+    words: str | None
+
+
 def peer() -> Peer:
     """Its name and version, as installed."""
     return {"name": NAME, "version": peer_version(NAME, NAME)}
 
 
-def address(case: Case, look: int) -> str | None:
-    """The post's address on the web, as one would paste it; None where the set does not say what a
-    browser is shown there. A post whose subject is no web address has that of its page, if any.
+def question(case: Case, look: int) -> Question | None:
+    """How it can be asked about a post, by its address on the web as one would paste it.
+
+    Where the set does not say what a browser is shown there, but what an interface of the same site
+    answers, it is given these words with the address. None for a post that has no address on the
+    web, and where the set knows another site's words only.
     """
-    url, page = case.subject, case.page
-    if not url.startswith("http://"):
-        drawn = page is not None and "html" in page.headers.get("content-type", "")
-        url = page.url if page is not None and drawn else ""
-    if not url or case.answer(url.removeprefix("http://"), look) is None:
+    page = case.page
+    if page is None or case.platform in NOT_ON_THE_WEB:
         return None
-    return url.replace("http://", "https://", 1)
+    url = case.subject if case.subject.startswith("http://") else page.url
+    secure = url.replace("http://", "https://", 1)
+    if case.answer(url.removeprefix("http://"), look) is not None:
+        return Question(secure, None)
+    if urlsplit(url).hostname != urlsplit(page.url).hostname:
+        return None
+    return Question(secure, page.body.decode(errors="replace"))
 
 
 def ask(cases: Sequence[Case], look: int) -> dict[str, Said]:
-    """What it says of each case by its id, as the platform answers at that look.
+    """What it says by the id of the case, as the platform answers at that look, of each case for
+    which there is a question.
 
-    Takes about nine seconds a case and process. Raises BenchError if a program that it needs is not
+    Takes about ten seconds a case and process. Raises BenchError if a program that it needs is not
     there, or if it ends or hangs instead of answering.
     """
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
@@ -85,7 +102,8 @@ def ask(cases: Sequence[Case], look: int) -> dict[str, Said]:
         for part in pool.map(lambda part: _asked(python, part, look), parts):
             found |= part
     # What came to nothing once more, alone: a browser that fails for want of a core is our fault.
-    again = [case for case in cases if found[case.id].answer == "unknown"]
+    nothing = [case for case in cases if found[case.id].answer == "unknown"]
+    again = [case for case in nothing if (asked := question(case, look)) and asked.words is None]
     return found | _asked(python, again, look)
 
 
@@ -94,8 +112,9 @@ def _asked(python: Path, cases: Sequence[Case], look: int) -> dict[str, Said]:
     found: dict[str, Said] = {}
     with serving(look) as web, _reader(python, web) as reader:
         for case in cases:
-            web.tell(case)
-            found[case.id] = _said(reader, address(case, look) or "")
+            web.case = case
+            if asked := question(case, look):
+                found[case.id] = _said(reader, asked)
     return found
 
 
@@ -141,21 +160,21 @@ def _reader(python: Path, web: Web) -> Iterator[subprocess.Popen[str]]:
             process.wait()
 
 
-def _said(reader: subprocess.Popen[str], url: str) -> Said:
-    """Its answer about one address. Raises BenchError if there is none in time."""
+def _said(reader: subprocess.Popen[str], asked: Question) -> Said:
+    """Its answer to one question. Raises BenchError if there is none in time."""
     assert reader.stdin is not None
     assert reader.stdout is not None
     deadline = threading.Timer(CASE_S, reader.kill)
     deadline.start()
     try:
-        print(url, file=reader.stdin, flush=True)
+        print(json.dumps(asdict(asked)), file=reader.stdin, flush=True)
         line = reader.stdout.readline()
     except OSError:
         line = ""
     finally:
         deadline.cancel()
     if not line:
-        raise BenchError(f"{NAME} ended, or took more than {CASE_S:g} s, at {url}")
+        raise BenchError(f"{NAME} ended, or took more than {CASE_S:g} s, at {asked.url}")
     found = json.loads(line)
     if found["deleted"]:
         return Said("gone", found["words"])

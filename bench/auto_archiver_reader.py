@@ -1,9 +1,10 @@
 """auto-archiver asked about one page after another: what `bench/labelled.py` measures us against.
 
 It runs in the peer's own environment and so imports nothing of ours. In, from the standard input:
-an address a line. Out, a line of JSON each: what its own orchestrator says after its extractors
-that need no account (generic, which is yt-dlp, then telegram, then the browser) went over it.
-Nothing of it is replaced. The argument is the address of the proxy that it is to use.
+a line of JSON a post, its address and perhaps words. Out, a line of JSON each: what its own
+orchestrator says after its extractors that need no account (generic, which is yt-dlp, then
+telegram, then the browser) went over the address; or, where there are words, what its function
+that decides says of them. Nothing of it is replaced. The argument is the proxy that it is to use.
 """
 
 from __future__ import annotations
@@ -36,9 +37,15 @@ def main() -> None:
     ).ArchivingOrchestrator()
     CONFIG.write_text(json.dumps(_config(sys.argv[1])), encoding="utf-8")
     orchestrator.setup(["--config", str(CONFIG), "http://nowhere.example/"])
+    decide = importlib.import_module("auto_archiver.utils.deletion_detection").detect_deletion
     for line in sys.stdin:
-        found = orchestrator.feed_item(item().set_url(line.strip()))
-        print(json.dumps(_said(found)), file=answers, flush=True)
+        post = json.loads(line)
+        if post["words"] is None:
+            said = _said(orchestrator.feed_item(item().set_url(post["url"])))
+        else:
+            mark = decide(html_content=post["words"], url=post["url"])
+            said = {"deleted": bool(mark), "words": (mark or {}).get("indicator"), "kept": False}
+        print(json.dumps(said), file=answers, flush=True)
     orchestrator.cleanup()
 
 

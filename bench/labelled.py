@@ -1,24 +1,26 @@
 """The labelled set: how often the verdict is right, auto-archiver's deletion detection beside it.
 
 In: the cases of tests/labelled. Out: claims. Ours are asked as the tests ask them, through the
-real source and judge. auto-archiver is asked for the address of each page that a browser would be
-shown, as a user would paste it. It cannot name causes, so the two are compared on one question
-only: is the post gone? It is served every answer that we are served, and opens the page in a real
-browser besides. It looks once, as it does; a platform that changes its answers in the course of a
-case answers it as at our last look, when it has settled. What moved elsewhere is neither gone nor
-there, and left out of this question.
+real source and judge. auto-archiver is asked for the address of each post, as a user would paste
+it. It cannot name causes, so the two are compared on one question only: is the post gone? It is
+served every answer that we are served, and opens the page in a real browser besides; where the
+set says what an interface of the site answers and not what a browser is shown (Reddit), the
+function that decides is given that answer. It looks once, as it does; a platform that changes its answers in the
+course of a case answers it as at our last look, when it has settled. Left out of this question are
+posts without an address on the web, and those that moved elsewhere, which are neither gone nor
+there.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
-from tests.labelled.asking import MOST_LOOKS, called
-from tests.labelled.cases import Case, load
+from tests.labelled.asking import MOST_LOOKS
+from tests.labelled.cases import Case
+from tests.labelled.measuring import Measured, measure
 
 from bench import auto_archiver
 from bench.harness import Claim, Peer, at_least, at_most
@@ -26,7 +28,6 @@ from bench.harness import Claim, Peer, at_least, at_most
 OURS = "Vanished"
 CLASSES = ("alive", "gone", "unknown")
 MOVED = "moved"
-PLATFORM = "platform"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +47,31 @@ class Score:
 
 def run() -> tuple[list[Claim], list[Peer]]:
     """Both claims. Takes about ten minutes, nearly all of it the peer's browser."""
-    cases = load()
-    ours = asyncio.run(called(cases))
-    asked = [c for c in cases if c.label != MOVED and auto_archiver.address(c, MOST_LOOKS)]
+    measured = measure()
+    asked = [
+        case
+        for case in measured.cases
+        if case.label != MOVED and auto_archiver.question(case, MOST_LOOKS)
+    ]
     theirs = auto_archiver.ask(asked, MOST_LOOKS)
     peer = auto_archiver.peer()
     sayings = {
-        OURS: {case.id: gone_or_not(ours[case.id]) for case in asked},
+        OURS: {case.id: gone_or_not(measured.called[case.id]) for case in asked},
         f"{peer['name']} {peer['version']}": {ident: said.answer for ident, said in theirs.items()},
     }
     show(asked, sayings)
-    return [*causes_claims(cases, ours), *gone_claims(asked, sayings)], [peer]
+    return [*causes_claims(measured), *gone_claims(asked, sayings)], [peer]
 
 
-def causes_claims(cases: Sequence[Case], ours: Mapping[str, str]) -> list[Claim]:
+def causes_claims(measured: Measured) -> list[Claim]:
     """Whether the causes are right, over all cases; and how often `platform` is said falsely."""
-    right = sum(ours[case.id] == case.label for case in cases)
-    others = [case for case in cases if case.label != PLATFORM]
-    false = sum(ours[case.id] == PLATFORM for case in others)
+    right, of = measured.right(measured.cases)
+    false = len(measured.false_platform)
     return [
         at_least(
-            f"labelled set, {len(cases)} cases: right cause or rightly unknown",
-            share(right, len(cases)),
-            "%",
-            98,
+            f"labelled set, {of} cases: right cause or rightly unknown", share(right, of), "%", 98
         ),
-        at_most(
-            f"`platform` said of {len(others)} cases that it is not",
-            share(false, len(others)),
-            "%",
-            0.5,
-        ),
+        at_most(f"falsely put down to the platform, of {of}", share(false, of), "%", 0.5),
     ]
 
 
@@ -129,12 +124,13 @@ def show(asked: Sequence[Case], sayings: Mapping[str, Mapping[str, str]]) -> Non
         part = [case for case in asked if within(case)]
         cells = [score(part, said) for said in sayings.values()]
         table.add_row(group, *(_cell(each) for each in cells))
-    matrix = Table(title="what was said of what")
+    matrix = Table(title="what was said of posts whose address was opened")
     for heading in ("program", "the post is", *(f"said {each}" for each in CLASSES)):
         matrix.add_column(heading)
+    opened = [case for case in asked if _opened(case)]
     for name, said in sayings.items():
         for truth in CLASSES:
-            of = [said[case.id] for case in asked if case.expect == truth]
+            of = [said[case.id] for case in opened if case.expect == truth]
             matrix.add_row(name, truth, *(str(of.count(each)) for each in CLASSES))
     for each in (table, matrix):
         Console(highlight=False).print(each)
@@ -142,6 +138,11 @@ def show(asked: Sequence[Case], sayings: Mapping[str, Mapping[str, str]]) -> Non
 
 def _of(platform: str) -> Callable[[Case], bool]:
     return lambda case: case.platform == platform
+
+
+def _opened(case: Case) -> bool:
+    found = auto_archiver.question(case, MOST_LOOKS)
+    return found is not None and found.words is None
 
 
 def _cell(of: Score) -> str:

@@ -79,15 +79,10 @@ class Web(ThreadingHTTPServer):
         self.authority = authority
         self.look = look
         self.case: Case | None = None
-        self.asked: list[str] = []  # addresses since the case was set
 
     @property
     def port(self) -> int:
         return int(self.server_address[1])
-
-    def tell(self, case: Case) -> None:
-        """Answer from `case` from now on."""
-        self.case, self.asked = case, []
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that hangs up is no news."""
@@ -110,15 +105,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
-        address = self._host + self.path if self._host else self.path.removeprefix("http://")
-        self.server.asked.append(address)
-        answer = self.server.case.answer(address, self.server.look) if self.server.case else None
-        if answer is not None and answer.status == 0:
+        at = self._host + self.path if self._host else self.path.removeprefix("http://")
+        case = self.server.case
+        found = case.answer(at, self.server.look) if case else None
+        if found is not None and found.status == 0:
             self.close_connection = True
             return
-        body = answer.body if answer else b""
-        self.send_response(answer.status if answer else 503)
-        for name, value in (answer.headers if answer else {}).items():
+        body = found.body if found else b""
+        self.send_response(found.status if found else 503)
+        for name, value in (found.headers if found else {}).items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
         self.send_header("cache-control", "no-store")  # the next case may have the same address
