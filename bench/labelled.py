@@ -5,10 +5,10 @@ real source and judge. auto-archiver is asked for the address of each post, as a
 it. It cannot name causes, so the two are compared on one question only: is the post gone? It is
 served every answer that we are served, and opens the page in a real browser besides; where the
 set says what an interface of the site answers and not what a browser is shown (Reddit), the
-function that decides is given that answer. It looks once, as it does; a platform that changes its answers in the
-course of a case answers it as at our last look, when it has settled. Left out of this question are
-posts without an address on the web, and those that moved elsewhere, which are neither gone nor
-there.
+function that decides is given that answer. It looks once, as it does; a platform that changes its
+answers in the course of a case answers it as at our last look, when it has settled. Left out of
+this question are posts without an address on the web (Matrix, XMPP), X, of which the set knows the
+words of another site only, and what moved elsewhere, which is neither gone nor there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Score:
 
 
 def run() -> tuple[list[Claim], list[Peer]]:
-    """Both claims. Takes about ten minutes, nearly all of it the peer's browser."""
+    """Both claims. Takes about twenty minutes, nearly all of it the peer's browser."""
     measured = measure()
     asked = [
         case
