@@ -117,6 +117,7 @@ def _asked(python: Path, cases: Sequence[Case], look: int) -> dict[str, Said]:
     left = [(case, asked) for case in cases if (asked := question(case, look))]
     with serving(look) as web:
         while left:
+            web.case = None  # what it asks at its start, such as for a newer version, is no case's
             with _reader(python, web) as reader:
                 said: Said | None = NOTHING
                 while left and said is not None:
@@ -128,7 +129,7 @@ def _asked(python: Path, cases: Sequence[Case], look: int) -> dict[str, Said]:
 
 @contextlib.contextmanager
 def _reader(python: Path, web: Web) -> Iterator[subprocess.Popen[str]]:
-    """Its process in an empty folder that is its home; ended with all that it started."""
+    """Its process, ready, in an empty folder that is its home; ended with all that it started."""
     proxy = f"127.0.0.1:{web.port}"
     with tempfile.TemporaryDirectory(prefix="vanished-bench-") as name:
         folder = Path(name)
@@ -154,6 +155,8 @@ def _reader(python: Path, web: Web) -> Iterator[subprocess.Popen[str]]:
                 start_new_session=True,
             )
         try:
+            if _line(process) is None:
+                raise BenchError(f"{NAME} was not ready after {CASE_S:g} s")
             yield process
             assert process.stdin is not None
             process.stdin.close()
@@ -173,6 +176,20 @@ def _said(reader: subprocess.Popen[str], asked: Question) -> Said | None:
 
     Raises BenchError if it ended by itself.
     """
+    line = _line(reader, json.dumps(asdict(asked)))
+    if line is None:
+        return None
+    found = json.loads(line)
+    if found["deleted"]:
+        return Said("gone", found["words"])
+    return Said("alive", "") if found["kept"] else NOTHING
+
+
+def _line(reader: subprocess.Popen[str], asked: str = "") -> str | None:
+    """Its next line, to `asked` if that is something; None if it hangs, and was ended for it.
+
+    Raises BenchError if it ended by itself.
+    """
     assert reader.stdin is not None
     assert reader.stdout is not None
     hangs = threading.Event()
@@ -184,7 +201,8 @@ def _said(reader: subprocess.Popen[str], asked: Question) -> Said | None:
     deadline = threading.Timer(CASE_S, give_up)
     deadline.start()
     try:
-        print(json.dumps(asdict(asked)), file=reader.stdin, flush=True)
+        if asked:
+            print(asked, file=reader.stdin, flush=True)
         line = reader.stdout.readline()
     except OSError:
         line = ""
@@ -193,8 +211,5 @@ def _said(reader: subprocess.Popen[str], asked: Question) -> Said | None:
     if hangs.is_set():
         return None
     if not line:
-        raise BenchError(f"{NAME} ended at {asked.url}")
-    found = json.loads(line)
-    if found["deleted"]:
-        return Said("gone", found["words"])
-    return Said("alive", "") if found["kept"] else NOTHING
+        raise BenchError(f"{NAME} ended without an answer to {asked or 'its start'}")
+    return line

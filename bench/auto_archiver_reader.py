@@ -1,10 +1,11 @@
 """auto-archiver asked about one page after another: what `bench/labelled.py` measures us against.
 
 It runs in the peer's own environment and so imports nothing of ours. In, from the standard input:
-a line of JSON a post, its address and perhaps words. Out, a line of JSON each: what its own
-orchestrator says after its extractors that need no account (generic, which is yt-dlp, then
-telegram, then the browser) went over the address; or, where there are words, what its function
-that decides says of them. Nothing of it is replaced. The argument is the proxy that it is to use.
+a line of JSON a post, its address and perhaps words. Out, a line when it is ready, then a line of
+JSON each: what its own orchestrator says after its extractors that need no account (generic, which
+is yt-dlp, then telegram, then the browser) went over the address; or, where there are words, what
+its function that decides says of them. Nothing of it is replaced. The argument is the proxy that
+it is to use.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     CONFIG.write_text(json.dumps(_config(sys.argv[1])), encoding="utf-8")
     orchestrator.setup(["--config", str(CONFIG), "http://nowhere.example/"])
     decide = importlib.import_module("auto_archiver.utils.deletion_detection").detect_deletion
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         post = json.loads(line)
         if post["words"] is None:
