@@ -53,6 +53,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) pyproject.toml -o requirements/core.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) requirements/synapse.in -o requirements/synapse.txt
+	$(COMPILE) requirements/auto-archiver.in -o requirements/auto-archiver.txt
 	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) requirements/wacz.in -o requirements/wacz.txt
 	$(COMPILE) requirements/bs4.in -o requirements/bs4.txt
