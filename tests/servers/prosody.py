@@ -142,7 +142,7 @@ class Prosody:
     def expire(self, room: str, until_s: float) -> None:
         """Take what is older than `until_s` (Unix time) out, as the daily run does."""
         node = room.partition("@")[0]
-        self.operator(f"return archive:delete({node!r}, {{ ['end'] = {until_s:.0f} }})")
+        self.operator(f"return archive:delete({node!r}, {{ ['end'] = {int(until_s)} }})")
 
     def start(self) -> None:
         """Start it, on the ports it had before if it was stopped."""
