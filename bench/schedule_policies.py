@@ -1,8 +1,8 @@
 """The policies that compete in the simulated world: each ranks all live posts in every tick.
 
-In: what a policy may know of a world, and for the two that know hazards, the truth. Out: the posts to
-ask about. All re-rank exactly, which an observatory could not afford; the wheel of `watch` is held
-against the last of them in `schedule.py`.
+In: what a policy may know of a world, and for the two that know hazards, the truth. Out: the posts
+to ask about. All re-rank exactly, which an observatory could not afford; the wheel of `watch` is
+held against them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.schedule_world import (
     Ints,
     World,
 )
-from vanished.watch.hazard import SURE, AgeCurve, Floats
+from vanished.watch.hazard import SURE, AgeCurve, Floats, page_index
 from vanished.watch.learning import Learner
 
 # Posts younger than the first number of minutes are asked every second number of minutes.
@@ -32,7 +32,9 @@ BUCKETS_MIN = [(60, 1), (6 * 60, 5), (24 * 60, 15), (48 * 60, 60), (HORIZON // 6
 class Ranked:
     """Asks about the posts, or the pages, with the largest rank."""
 
-    def __init__(self, world: World, rank: Rank, *, by_page: bool = False, best: bool = False) -> None:
+    def __init__(
+        self, world: World, rank: Rank, *, by_page: bool = False, best: bool = False
+    ) -> None:
         """`best` ranks a page by its most urgent post, not by the sum over its posts."""
         self.by_page, self.best = by_page, best
         self._world, self._rank = world, rank
@@ -43,17 +45,17 @@ class Ranked:
         live = self._world.live(now)
         rank = np.where(self._gone[live], -np.inf, self._rank(now, live, self.proven_s[live]))
         if not self.by_page:
-            return live.start + _largest(rank, room)
+            return np.asarray(live.start + _largest(rank, room))
         page = self._world.page[live]
         rank = np.maximum(rank, 0.0)
         if self.best:
             worth = np.zeros(self._world.pages)
             np.maximum.at(worth, page, rank)
         else:
-            worth = np.bincount(page, rank, self._world.pages)
+            worth = page_index(rank, page, self._world.pages)
         asked = np.zeros(self._world.pages, dtype=bool)
         asked[_largest(worth, room)] = True
-        return live.start + np.flatnonzero(asked[page] & ~self._gone[live])
+        return np.asarray(live.start + np.flatnonzero(asked[page] & ~self._gone[live]))
 
     def answered(self, now: int, posts: Ints, lost: Bools) -> None:
         self._rank.learn(now, posts, self.proven_s[posts], lost)
@@ -78,7 +80,9 @@ class Rank:
 class Formula(Rank):
     """A rank that is a formula of the age and the seconds since the last proof."""
 
-    def __init__(self, world: World, formula: Callable[[Ints, Ints], npt.NDArray[np.generic]]) -> None:
+    def __init__(
+        self, world: World, formula: Callable[[Ints, Ints], npt.NDArray[np.generic]]
+    ) -> None:
         super().__init__(world)
         self._formula = formula
 

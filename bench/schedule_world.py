@@ -1,11 +1,10 @@
 """A simulated platform for schedules, with the truth, and the delay that no schedule can go below.
 
-In: a size and a seed. Out: posts with their moments of loss, the run of a policy against them under a
-budget kept in every tick, and lower bounds on the mean delay. The world is the one of the issue:
-accounts' chances of loss are Gamma (shape 0.35, mean 5 %), their rates of posting log-normal, the
-ages of losses after Zhu et al. 2013 (2 min/0, 8 min/5 %, 30 min/30 %, 24 h/90 %, 72 h/100 %), and a
-campaign adds 8 % an hour to all posts of one topic in 20 for eight hours. Policies stand in
-`schedule_policies.py`; the derivation of the bounds in docs/schedule.md.
+In: a size and a seed. Out: posts with their moments of loss, and the run of a policy against them
+under a budget kept in every tick. Accounts' chances of loss are Gamma (shape 0.35, mean 5 %), their
+rates of posting log-normal, the ages of losses after Zhu et al. 2013 (2 min/0, 8 min/5 %, 30 min/
+30 %, 24 h/90 %, 72 h/100 %); a campaign adds 8 % an hour to all posts of one topic in 20 for eight
+hours. Policies stand in `schedule_policies.py`, lower bounds in `schedule_bounds.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ Bools = npt.NDArray[np.bool_]
 DAY = 86_400
 HORIZON = 3 * DAY
 CURVE = AgeCurve([120.0, 480.0, 1800.0, DAY, HORIZON], [0.0, 0.05, 0.30, 0.90, 1.0])
-JUMP_S = 480  # the age at which the density of losses rises
 TOPICS = 20
 PAGE = 20
 SWEPT_TOPIC = 0
@@ -34,13 +32,12 @@ OLDEST = HORIZON + int(CAP_S)
 # Simpson's rule on 33 nodes, for what has no closed form.
 NODES = np.linspace(0.0, 1.0, 33)
 WEIGHTS = np.array([1.0, *[4.0, 2.0] * 15, 4.0, 1.0]) / 96
-STEP_S = 60  # of the integrals in the bounds; every knot is a multiple
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The size of a world. Losses count that happen between `warm_s` and half a day before `end_s`,
-    so that each has the time after which a loss counts as unnoticed."""
+    """The size of a world. Losses count that happen from `warm_s` to half a day before `end_s`, so
+    that each has the time after which a loss counts as unnoticed."""
 
     name: str
     accounts: int
@@ -63,8 +60,8 @@ PAGES = Shape("pages", 1000, 6000, 1 / 3, 3 * DAY, 60)
 class World:
     """Posts in order of birth, with the truth. Times are seconds; the run begins at 0.
 
-    Public, what a policy may read: `born_s`, `account`, `topic`, `page`, of posts born by now. Truth:
-    `p` of each account and `lost_s` of each post (inf: never), and when the sweep begins.
+    Public, what a policy may read: `born_s`, `account`, `topic`, `page`, of posts born by now.
+    Truth: `p` of each account, `lost_s` of each post (inf: never), and when the sweep begins.
     """
 
     def __init__(self, shape: Shape, seed: int, *, campaign: bool = False) -> None:
@@ -84,29 +81,32 @@ class World:
             lasts = min(SWEEP_S, shape.last_s - self.sweep_s)
             begin = np.maximum(born, self.sweep_s)
             swept = begin + rng.exponential(1 / SWEEP_HAZARD, number)
-            hit = (topic == SWEPT_TOPIC) & (swept < np.minimum(self.sweep_s + lasts, born + HORIZON))
+            ends = np.minimum(self.sweep_s + lasts, born + HORIZON)
+            hit = (topic == SWEPT_TOPIC) & (swept < ends)
             lost = np.where(hit, np.minimum(lost, swept), lost)
             self.sweep_end_s = self.sweep_s + lasts
         here = lost > np.maximum(born, 0)
-        self.born_s, self.account, self.topic, self.lost_s = (
-            column[here] for column in (born, account, topic, lost)
-        )
+        self.born_s: Ints = born[here]
+        self.account: Ints = account[here]
+        self.topic: Ints = topic[here]
+        self.lost_s: Floats = lost[here]
         order = np.argsort(self.account, kind="stable")
         starts = np.searchsorted(self.account[order], np.arange(shape.accounts))
         place = np.empty(len(order), dtype=np.int64)  # of a post among those of its account
         place[order] = np.arange(len(order)) - starts[self.account[order]]
-        _, self.page = np.unique(np.stack([self.account, place // PAGE]), axis=1, return_inverse=True)
+        key = self.account * (int(place.max()) + 1) + place // PAGE
+        self.page: Ints = np.unique(key, return_inverse=True)[1]
         self.pages = int(self.page.max()) + 1
 
     def live(self, now: int) -> slice:
-        """The posts born by now that may still be asked about: a loss just before the horizon counts
-        as unnoticed only after CAP_S. Who was proven alive beyond the horizon is done."""
+        """The posts born by now that may still be asked about: a loss just before the horizon
+        counts as unnoticed only after CAP_S. Who was proven alive beyond the horizon is done."""
         edges = np.searchsorted(self.born_s, [now - OLDEST, now], side="right")
         return slice(int(edges[0]), int(edges[1]))
 
     def expected(self, posts: Ints, proven_s: Floats, now_s: Floats) -> tuple[Floats, Floats]:
-        """Of posts alive at `proven_s`: the chance of a loss by `now_s`, and the mean delay until then
-        times that chance (the integral of the chance over the time from the proof), in seconds."""
+        """Of posts alive at `proven_s`: the chance of a loss by `now_s`, and that chance times the
+        mean delay until then (the chance integrated over the time from the proof), in seconds."""
         born = self.born_s[posts]
         age0, tau = proven_s - born, now_s - proven_s
         p = self.p[self.account[posts]]
@@ -137,7 +137,7 @@ class World:
         if self.sweep_s is None:
             return np.zeros(len(self.born_s), dtype=bool)
         during = (self.lost_s > self.sweep_s) & (self.lost_s <= self.sweep_end_s)
-        return during & (self.topic == SWEPT_TOPIC)
+        return np.asarray(during & (self.topic == SWEPT_TOPIC))
 
 
 def _ages(rng: np.random.Generator, p: Floats) -> Floats:
@@ -215,7 +215,7 @@ class Tally:
 
 
 def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
-    """Let a policy ask from the beginning to the end; a share of the answers `failing` shows nothing.
+    """Let a policy ask from beginning to end; a share `failing` of the answers shows nothing.
 
     Raises AssertionError if the policy asks for more than the budget, or for what it cannot know.
     """
@@ -229,7 +229,8 @@ def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
         posts = policy.take(now, int(allowance))
         spent = len(np.unique(world.page[posts])) if policy.by_page else len(posts)
         assert spent <= allowance, "the policy asked for more than the budget"
-        assert not len(posts) or world.born_s[posts].max() <= now, "a post was known before its birth"
+        early = len(posts) and world.born_s[posts].max() > now
+        assert not early, "a post was asked about before its birth"
         allowance -= spent
         requests += spent
         if failing:
@@ -253,77 +254,3 @@ def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
         requests,
         tally.waited / tally.chance / 60,
     )
-
-
-def bound_min(world: World) -> float:
-    """Minutes of mean delay that no schedule of single looks goes below, in expectation."""
-    total, removals = 0.0, 0.0
-    for _, density, alive in _posts(world):
-        total += float(np.sqrt(density * alive).sum()) * STEP_S
-        removals += float(density.sum()) * STEP_S
-    looks = _looks(world)
-    return total**2 / (2 * looks * removals) / 60
-
-
-def page_bound_min(world: World) -> float:
-    """The same for schedules of pages.
-
-    The density of a page rises where a post of it comes to the age at which its own rises. One free
-    look each makes up for that; losses at younger ages are left out of the sum.
-    """
-    shape = world.shape
-    steps = (shape.last_s - shape.warm_s) // STEP_S
-    product = np.zeros((world.pages, steps + 1))
-    removals = 0.0
-    for posts, density, alive in _posts(world):
-        removals += float(density.sum()) * STEP_S
-        old = (np.arange(density.shape[1]) + 0.5) * STEP_S > JUMP_S
-        begin = (world.born_s[posts] - shape.warm_s) // STEP_S
-        at = np.clip(begin[:, None] + np.arange(density.shape[1]), 0, steps)  # off the end: no density
-        np.add.at(product, (world.page[posts][:, None], at), density * alive * old)
-    total = float(np.sqrt(product[:, :steps]).sum()) * STEP_S
-    return total**2 / (2 * _looks(world) * removals) / 60
-
-
-def _looks(world: World) -> float:
-    """Looks within the time that counts, and the free ones that make the bound one.
-
-    One free look for each post whose density of loss rises within the time (the age of JUMP_S, the
-    beginning of the sweep). Looks after the end do not help before it.
-    """
-    shape = world.shape
-    jump = world.born_s + JUMP_S
-    free = np.sum((jump > shape.warm_s) & (jump <= shape.last_s) & (world.lost_s > jump))
-    if world.sweep_s is not None:
-        live = world.live(world.sweep_s)
-        free += np.sum((world.topic[live] == SWEPT_TOPIC) & (world.lost_s[live] > world.sweep_s))
-    return shape.requests_per_s * (shape.last_s - shape.warm_s) + float(free)
-
-
-def _posts(world: World, chunk: int = 500):  # type: ignore[no-untyped-def]
-    """For chunks of posts: their numbers, the density of loss and the survival at ages in steps.
-
-    Both are given survival to the beginning of the run, and the density is 0 where it does not count.
-    """
-    shape = world.shape
-    ages = (np.arange(HORIZON // STEP_S) + 0.5) * STEP_S
-    edges = np.arange(HORIZON // STEP_S + 1) * float(STEP_S)
-    share, cdf = np.diff(CURVE.cdf(edges)) / STEP_S, CURVE.cdf(ages)
-    which = np.flatnonzero(world.born_s + HORIZON > shape.warm_s)
-    which = which[world.born_s[which] < shape.last_s]
-    for first in range(0, len(which), chunk):
-        posts = which[first : first + chunk]
-        p, born = world.p[world.account[posts]][:, None], world.born_s[posts][:, None]
-        alive = 1.0 - p * cdf
-        hazard = p * share / alive
-        alive0 = 1.0 - p * CURVE.cdf(np.maximum(-born, 0))
-        if world.sweep_s is not None:
-            hit = world.topic[posts][:, None] == SWEPT_TOPIC
-            begin = np.maximum(world.sweep_s, born)
-            acted = np.clip(np.minimum(born + ages, world.sweep_end_s) - begin, 0, None)
-            alive = alive * np.exp(-SWEEP_HAZARD * hit * acted)
-            during = (born + ages > world.sweep_s) & (born + ages <= world.sweep_end_s)
-            hazard = hazard + SWEEP_HAZARD * hit * during
-        counts = (born + ages > shape.warm_s) & (born + ages <= shape.last_s)
-        alive = alive / alive0
-        yield posts, hazard * alive * counts, alive

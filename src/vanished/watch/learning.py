@@ -26,6 +26,7 @@ HORIZON_S = 72 * 3600.0
 BINS = 22
 PRIOR_LOSSES = 30.0  # what the first, log-uniform curve is worth
 FIRST_P = 0.02  # the chance of an account of which nothing is known, before anything is learned
+FIRST_ACCOUNTS = 10.0  # what that first chance is worth
 FIRST_SHAPE = 0.5
 SHAPES = np.geomspace(0.05, 5.0, 24)  # of the Gamma over accounts
 KEPT_LOSSES = 4096  # newest losses whose intervals are split again at each refit
@@ -261,14 +262,13 @@ class Learner:
     def _fit_accounts(self) -> None:
         """The mean and the shape of the Gamma under which the accounts' losses are likeliest."""
         lost, exposed = np.maximum(self._lost, 0.0), self._exposed
-        # One loss in 1 / FIRST_P as a prior keeps the mean positive while nothing was lost.
-        mean = (lost.sum() + 1.0) / (exposed.sum() + 1.0 / FIRST_P)
         best = (-np.inf, self.shape, self.mean_p)
         for shape in SHAPES:
-            fitted = mean
+            fitted = self.mean_p
             for _ in range(4):  # the mean at this shape: the average of the posterior means
-                rate = shape / fitted + exposed
-                fitted = float(np.mean((shape + lost) / rate))
+                means = np.minimum((shape + lost) / (shape / fitted + exposed), 1.0)
+                total = float(means.sum()) + FIRST_ACCOUNTS * FIRST_P
+                fitted = total / (len(means) + FIRST_ACCOUNTS)
             rate = shape / fitted + exposed
             rising = _log_rising(shape, lost)
             likely = float(
@@ -314,5 +314,5 @@ def _log_rising(shape: float, count: Floats) -> Floats:
 def _log_gamma(x: Floats) -> Floats:
     shifted = x + 8.0
     series = (shifted - 0.5) * np.log(shifted) - shifted + 0.5 * np.log(2 * np.pi)
-    series = series + 1 / (12 * shifted) - 1 / (360 * shifted**3)
+    series = series + 1 / (12 * shifted) - 1 / (360 * shifted**3) + 1 / (1260 * shifted**5)
     return np.asarray(series - sum(np.log(x + k) for k in range(8)))

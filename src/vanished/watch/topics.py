@@ -2,8 +2,8 @@
 
 In: a post's text, in the order in which posts come. Out: a few small numbers, under which the
 learner counts losses, so that a campaign against a subject shows although nobody named the subject.
-Bounded in memory whatever comes; no clock, no randomness: the same texts in the same order give the same
-numbers. What is not done here: stories, terms and campaigns for readers (`explain/`).
+Bounded in memory whatever comes; no clock, no randomness: the same texts in the same order give the
+same numbers. What is not done here: stories, terms and campaigns for readers (`explain/`).
 
 Method: a mixture of unigrams over hashed character n-grams, learned from the stream with forgetting
 (Yin et al., KDD 2018, "Model-based clustering of short text streams"). Each cluster's n-grams are
@@ -110,7 +110,7 @@ class Topics:
         return sorted(found, key=lambda number: (self._met[number], number))[: WIDTH - 1]
 
     def _closest(self, places: npt.NDArray[np.int64]) -> int:
-        """The cluster under which the n-grams are likeliest, or the least used for a new subject."""
+        """The cluster under which the n-grams are likeliest; for a new subject the least used."""
         usual = self._all[places] * (SMOOTH / self._total * self._weight)
         counts = np.maximum(self._grams[places], 0.0) / usual[:, None].astype(np.float32)
         odds = np.log1p(counts).sum(axis=0, dtype=np.float64)
