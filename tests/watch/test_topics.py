@@ -9,16 +9,17 @@ from vanished.watch import topics
 from vanished.watch.topics import CLUSTERS, WIDTH, Topics, grams
 
 
-def stream(seed: int, posts: int, subjects: int = 8) -> tuple[list[str], list[int]]:
-    """Texts of random ideographs: ten words that all use, and two of their subject's own."""
+def stream(seed: int, posts: int, subjects: int = 12) -> tuple[list[str], list[int]]:
+    """Texts of random ideographs: 20 words that all use, frequent and rare, and 2 of a subject."""
     rng = np.random.default_rng(seed)
-    letters = rng.integers(0x4E00, 0x4E00 + 3000, (600 + subjects * 10, 2))
+    letters = rng.integers(0x4E00, 0x4E00 + 3000, (2000 + subjects * 10, 2))
     words = ["".join(map(chr, pair)) for pair in letters]
+    usual = 1 / (np.arange(2000) + 2.0)
     texts, about = [], []
     for _ in range(posts):
         subject = int(rng.integers(subjects))
-        own = 600 + subject * 10 + rng.choice(10, 2, replace=False)
-        chosen = [*rng.integers(0, 600, 10), *own]
+        own = 2000 + subject * 10 + rng.choice(10, 2, replace=False)
+        chosen = [*rng.choice(2000, 20, p=usual / usual.sum()), *own]
         texts.append("，".join(words[i] for i in rng.permutation(chosen)))
         about.append(subject)
     return texts, about
@@ -28,7 +29,7 @@ def test_posts_of_a_subject_come_to_the_same_number() -> None:
     texts, about = stream(1, 8000)
     found = Topics()
     numbers = np.array([found.of(text)[0] for text in texts])[4000:]
-    table = np.zeros((8, found.size), dtype=int)
+    table = np.zeros((12, found.size), dtype=int)
     np.add.at(table, (np.array(about)[4000:], numbers), 1)
     assert table.max(axis=1).sum() / table.sum() > 0.8  # most of a subject stands together
     assert table.max(axis=0).sum() / table.sum() > 0.8  # and little else stands there
@@ -78,4 +79,4 @@ def test_counts_stay_finite_over_a_rescaling(monkeypatch: pytest.MonkeyPatch) ->
         found.of(text)
     assert found._weight < topics.RESCALE
     assert np.isfinite(found._grams).all()
-    assert found._all.sum() / found._weight == pytest.approx(50 * 12, rel=0.5)
+    assert found._all.sum() / found._weight == pytest.approx(50 * 20, rel=0.5)

@@ -25,8 +25,11 @@ import numpy.typing as npt
 WIDTH = 3  # numbers a post at most: its cluster, and the rarest known terms
 BUCKETS = 1 << 13  # of hashed n-grams
 CLUSTERS = 64
-SMOOTH = 10_000.0  # n-grams of all posts that are mixed into each cluster
-STRANGE = 300.0  # posts that the thought of a new subject weighs as much as
+SMOOTH, SHARE = (
+    300.0,
+    2.0,
+)  # a cluster is mixed with so many n-grams of all posts, and times its own
+STRANGE = 1 / 128  # the share of all posts that the thought of a new subject weighs as much as
 MEMORY = 40_000.0  # posts after which a count has fallen to 1/e
 RECENT = 4096  # newest posts that may be placed anew
 AGAIN = 4  # of them with each post
@@ -111,11 +114,12 @@ class Topics:
 
     def _closest(self, places: npt.NDArray[np.int64]) -> int:
         """The cluster under which the n-grams are likeliest; for a new subject the least used."""
-        usual = self._all[places] * (SMOOTH / self._total * self._weight)
-        counts = np.maximum(self._grams[places], 0.0) / usual[:, None].astype(np.float32)
-        odds = np.log1p(counts).sum(axis=0, dtype=np.float64)
-        odds -= len(places) * np.log1p(self._length / (self._weight * SMOOTH))
-        odds += np.log(np.maximum(self._posts / self._weight, 1e-9) / STRANGE)
+        mixed = self._weight * SMOOTH + SHARE * self._length
+        usual = np.multiply.outer(self._all[places] / self._total, mixed).astype(np.float32)
+        odds = np.log1p(np.maximum(self._grams[places], 0.0) / usual).sum(axis=0, dtype=np.float64)
+        odds -= len(places) * np.log1p(self._length / mixed)
+        posts = np.maximum(self._posts, 1e-9 * self._weight)
+        odds += np.log(posts / max(self._weight, STRANGE * float(self._posts.sum())))
         best = int(np.argmax(odds))
         return best if odds[best] > 0 else int(np.argmin(self._posts))
 
