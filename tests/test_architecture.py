@@ -12,7 +12,15 @@ ROOMS = [
     "model", "errors", "clock", "net", "engine", "archive", "sources", "judge", "watch",
     "explain", "isolate", "reach", "publish", "lab", "cli",
 ]  # fmt: skip
-PURE = ["judge", "watch/schedule.py", "watch/absorb.py", "sources/notice.py"]
+PURE = [
+    "judge",
+    "watch/schedule.py",
+    "watch/hazard.py",
+    "watch/learning.py",
+    "watch/topics.py",
+    "watch/absorb.py",
+    "sources/notice.py",
+]
 IMPURE_MODULES = {
     "time",
     "socket",
