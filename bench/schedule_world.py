@@ -1,0 +1,261 @@
+"""A simulated platform for schedules, with the truth, and the delay that no schedule can go below.
+
+In: a size and a seed. Out: posts with their moments of loss, the run of a policy against them under a
+budget kept in every tick, and lower bounds on the mean delay. The world is the one of the issue:
+accounts' chances of loss are Gamma (shape 0.35, mean 5 %), their rates of posting log-normal, the
+ages of losses after Zhu et al. 2013 (2 min/0, 8 min/5 %, 30 min/30 %, 24 h/90 %, 72 h/100 %), and a
+campaign adds 8 % an hour to all posts of one topic in 20 for eight hours. Policies stand in
+`schedule_policies.py`; the derivation of the bounds in docs/schedule.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vanished.watch.hazard import CAP_S, AgeCurve, Floats
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+DAY = 86_400
+HORIZON = 3 * DAY
+CURVE = AgeCurve([120.0, 480.0, 1800.0, DAY, HORIZON], [0.0, 0.05, 0.30, 0.90, 1.0])
+JUMP_S = 480  # the age at which the density of losses rises
+TOPICS = 20
+PAGE = 20
+SWEPT_TOPIC = 0
+SWEEP_HAZARD = 0.08 / 3600
+SWEEP_S = 8 * 3600
+STEP_S = 60  # of the integrals in the bounds; every knot is a multiple
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The size of a world. Losses count that happen between `warm_s` and half a day before `end_s`,
+    so that each has the time after which a loss counts as unnoticed."""
+
+    name: str
+    accounts: int
+    posts_a_day: int
+    requests_per_s: float
+    end_s: int
+    tick_s: int
+    warm_s: int = DAY
+
+    @property
+    def last_s(self) -> int:
+        return self.end_s - int(CAP_S)
+
+
+LARGE = Shape("large", 1500, 9000, 5.0, int(4.5 * DAY), 30)
+SMALL = Shape("small", 1000, 6000, 10 / 3, 3 * DAY, 60)
+PAGES = Shape("pages", 1000, 6000, 1 / 3, 3 * DAY, 60)
+
+
+class World:
+    """Posts in order of birth, with the truth. Times are seconds; the run begins at 0.
+
+    Public, what a policy may read: `born_s`, `account`, `topic`, `page`, of posts born by now. Truth:
+    `p` of each account and `lost_s` of each post (inf: never), and when the sweep begins.
+    """
+
+    def __init__(self, shape: Shape, seed: int, *, campaign: bool = False) -> None:
+        rng = np.random.default_rng([seed, 5])
+        self.shape, self.seed = shape, seed
+        self.p = np.minimum(rng.gamma(0.35, 0.05 / 0.35, shape.accounts), 0.95)
+        rate = rng.lognormal(0.0, 1.0, shape.accounts)
+        number = rng.poisson(shape.posts_a_day * (shape.end_s + HORIZON) / DAY)
+        born = np.sort(rng.integers(-HORIZON, shape.end_s, number))
+        account = rng.choice(shape.accounts, number, p=rate / rate.sum())
+        # Half of an account's posts are on a topic of its own.
+        home = rng.integers(0, TOPICS, shape.accounts)
+        topic = np.where(rng.random(number) < 0.5, home[account], rng.integers(0, TOPICS, number))
+        lost = born + _ages(rng, self.p[account])
+        self.sweep_s = shape.warm_s + (shape.last_s - shape.warm_s) // 3 if campaign else None
+        if self.sweep_s is not None:
+            lasts = min(SWEEP_S, shape.last_s - self.sweep_s)
+            begin = np.maximum(born, self.sweep_s)
+            swept = begin + rng.exponential(1 / SWEEP_HAZARD, number)
+            hit = (topic == SWEPT_TOPIC) & (swept < np.minimum(self.sweep_s + lasts, born + HORIZON))
+            lost = np.where(hit, np.minimum(lost, swept), lost)
+            self.sweep_end_s = self.sweep_s + lasts
+        here = lost > np.maximum(born, 0)
+        self.born_s, self.account, self.topic, self.lost_s = (
+            column[here] for column in (born, account, topic, lost)
+        )
+        order = np.argsort(self.account, kind="stable")
+        starts = np.searchsorted(self.account[order], np.arange(shape.accounts))
+        place = np.empty(len(order), dtype=np.int64)  # of a post among those of its account
+        place[order] = np.arange(len(order)) - starts[self.account[order]]
+        _, self.page = np.unique(np.stack([self.account, place // PAGE]), axis=1, return_inverse=True)
+        self.pages = int(self.page.max()) + 1
+
+    def live(self, now: int) -> slice:
+        """The posts born by now and younger than the horizon."""
+        edges = np.searchsorted(self.born_s, [now - HORIZON, now], side="right")
+        return slice(int(edges[0]), int(edges[1]))
+
+    def counted(self) -> Bools:
+        """The losses that count."""
+        return (self.lost_s > self.shape.warm_s) & (self.lost_s <= self.shape.last_s)
+
+    def swept(self) -> Bools:
+        """Posts of the swept topic that were lost while the sweep lasted."""
+        if self.sweep_s is None:
+            return np.zeros(len(self.born_s), dtype=bool)
+        during = (self.lost_s > self.sweep_s) & (self.lost_s <= self.sweep_end_s)
+        return during & (self.topic == SWEPT_TOPIC)
+
+
+def _ages(rng: np.random.Generator, p: Floats) -> Floats:
+    """Ages at loss; inf for posts that stay."""
+    logs = np.interp(rng.random(len(p)), CURVE.values, np.log(CURVE.knots_s))
+    return np.where(rng.random(len(p)) < p, np.exp(logs), np.inf)
+
+
+class Policy(Protocol):
+    """Chooses whom to ask. `by_page` policies spend a request a page, others one a post."""
+
+    by_page: bool
+
+    def take(self, now: int, room: int) -> Ints:
+        """The posts that at most `room` requests at `now` ask about."""
+        ...
+
+    def answered(self, now: int, posts: Ints, lost: Bools) -> None:
+        """The definite answers to some of the posts just asked; failed looks are not among them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Delays of the losses that count, capped, and the width of the brackets of those noticed."""
+
+    delays_s: Floats
+    brackets_s: Floats
+    swept_s: Floats  # the delays of losses in the swept topic
+    requests: int
+
+    @property
+    def mean_min(self) -> float:
+        return float(self.delays_s.mean() / 60)
+
+    @property
+    def error_min(self) -> float:
+        return float(self.delays_s.std() / np.sqrt(len(self.delays_s)) / 60)
+
+    def within(self, seconds: float) -> float:
+        return float(np.mean(self.delays_s <= seconds))
+
+
+def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
+    """Let a policy ask from the beginning to the end; a share of the answers `failing` shows nothing.
+
+    Raises AssertionError if the policy asks for more than the budget, or for what it cannot know.
+    """
+    shape = world.shape
+    rng = np.random.default_rng([world.seed, 7])
+    noticed_s = np.full(len(world.lost_s), np.inf)
+    proven_s = np.maximum(world.born_s, 0).astype(np.float64)
+    allowance, requests = 0.0, 0
+    for now in range(shape.tick_s, shape.end_s + 1, shape.tick_s):
+        allowance = min(allowance, 1.0) + shape.requests_per_s * shape.tick_s
+        posts = policy.take(now, int(allowance))
+        spent = len(np.unique(world.page[posts])) if policy.by_page else len(posts)
+        assert spent <= allowance, "the policy asked for more than the budget"
+        assert not len(posts) or world.born_s[posts].max() <= now, "a post was known before its birth"
+        allowance -= spent
+        requests += spent
+        if failing:
+            posts = posts[rng.random(len(posts)) >= failing]
+        lost = world.lost_s[posts] <= now
+        noticed_s[posts[lost]] = np.minimum(noticed_s[posts[lost]], now)
+        proven_s[posts[~lost]] = now
+        policy.answered(now, posts, lost)
+    counted = world.counted()
+    delay = np.minimum(noticed_s - world.lost_s, CAP_S, where=counted, out=np.full_like(noticed_s, 0))
+    seen = counted & np.isfinite(noticed_s)
+    return Outcome(
+        delay[counted],
+        (noticed_s - proven_s)[seen],
+        delay[counted & world.swept()],
+        requests,
+    )
+
+
+def bound_min(world: World) -> float:
+    """Minutes of mean delay that no schedule of single looks goes below, in expectation."""
+    total, removals = 0.0, 0.0
+    for _, density, alive in _posts(world):
+        total += float(np.sqrt(density * alive).sum()) * STEP_S
+        removals += float(density.sum()) * STEP_S
+    looks = _looks(world)
+    return total**2 / (2 * looks * removals) / 60
+
+
+def page_bound_min(world: World) -> float:
+    """The same for schedules of pages.
+
+    The density of a page rises where a post of it comes to the age at which its own rises. One free
+    look each makes up for that; losses at younger ages are left out of the sum.
+    """
+    shape = world.shape
+    steps = (shape.last_s - shape.warm_s) // STEP_S
+    product = np.zeros((world.pages, steps + 1))
+    removals = 0.0
+    for posts, density, alive in _posts(world):
+        removals += float(density.sum()) * STEP_S
+        old = (np.arange(density.shape[1]) + 0.5) * STEP_S > JUMP_S
+        begin = (world.born_s[posts] - shape.warm_s) // STEP_S
+        at = np.clip(begin[:, None] + np.arange(density.shape[1]), 0, steps)  # off the end: no density
+        np.add.at(product, (world.page[posts][:, None], at), density * alive * old)
+    total = float(np.sqrt(product[:, :steps]).sum()) * STEP_S
+    return total**2 / (2 * _looks(world) * removals) / 60
+
+
+def _looks(world: World) -> float:
+    """Looks within the time that counts, and the free ones that make the bound one.
+
+    One free look for each post whose density of loss rises within the time (the age of JUMP_S, the
+    beginning of the sweep). Looks after the end do not help before it.
+    """
+    shape = world.shape
+    jump = world.born_s + JUMP_S
+    free = np.sum((jump > shape.warm_s) & (jump <= shape.last_s) & (world.lost_s > jump))
+    if world.sweep_s is not None:
+        live = world.live(world.sweep_s)
+        free += np.sum((world.topic[live] == SWEPT_TOPIC) & (world.lost_s[live] > world.sweep_s))
+    return shape.requests_per_s * (shape.last_s - shape.warm_s) + float(free)
+
+
+def _posts(world: World, chunk: int = 500):  # type: ignore[no-untyped-def]
+    """For chunks of posts: their numbers, the density of loss and the survival at ages in steps.
+
+    Both are given survival to the beginning of the run, and the density is 0 where it does not count.
+    """
+    shape = world.shape
+    ages = (np.arange(HORIZON // STEP_S) + 0.5) * STEP_S
+    edges = np.arange(HORIZON // STEP_S + 1) * float(STEP_S)
+    share, cdf = np.diff(CURVE.cdf(edges)) / STEP_S, CURVE.cdf(ages)
+    which = np.flatnonzero(world.born_s + HORIZON > shape.warm_s)
+    which = which[world.born_s[which] < shape.last_s]
+    for first in range(0, len(which), chunk):
+        posts = which[first : first + chunk]
+        p, born = world.p[world.account[posts]][:, None], world.born_s[posts][:, None]
+        alive = 1.0 - p * cdf
+        hazard = p * share / alive
+        alive0 = 1.0 - p * CURVE.cdf(np.maximum(-born, 0))
+        if world.sweep_s is not None:
+            hit = world.topic[posts][:, None] == SWEPT_TOPIC
+            begin = np.maximum(world.sweep_s, born)
+            acted = np.clip(np.minimum(born + ages, world.sweep_end_s) - begin, 0, None)
+            alive = alive * np.exp(-SWEEP_HAZARD * hit * acted)
+            during = (born + ages > world.sweep_s) & (born + ages <= world.sweep_end_s)
+            hazard = hazard + SWEEP_HAZARD * hit * during
+        counts = (born + ages > shape.warm_s) & (born + ages <= shape.last_s)
+        alive = alive / alive0
+        yield posts, hazard * alive * counts, alive
