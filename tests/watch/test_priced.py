@@ -319,11 +319,14 @@ def test_every_post_that_is_not_retired_is_asked_within_a_day() -> None:
     born = -np.random.default_rng(6).uniform(0, 40 * HOUR_S, 400)
     made.add(ids, born=born, last=np.zeros(400), account=ids % 64, arm=np.zeros(400, int))
     made.date(ids, 0.0)
+    retired = np.zeros(400)  # when each was retired last
     for now in range(0, 26 * 3600, 20):
         taken = made.take(float(now), lambda host, now=now: int(now % 40 == 0), 9)  # type: ignore[misc]
         made.alive(taken, np.full(len(taken), float(now)), float(now))
-        live = (made.columns.due[:400] != c.NO_DATE) | ((made.columns.flags[:400] & c.QUEUED) > 0)
-        assert (now - made.columns.last[:400][live]).max() <= DAY_S
+        queued = (made.columns.flags[:400] & c.QUEUED) > 0
+        retired[(made.columns.due[:400] == c.NO_DATE) & ~queued] = now
+        assert (now - np.maximum(made.columns.last[:400], retired)).max() <= DAY_S
+    assert (retired < now).sum() > 100
 
 
 # -- failures -----------------------------------------------------------------------------

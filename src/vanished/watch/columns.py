@@ -97,3 +97,11 @@ def seconds(times: Floats) -> npt.NDArray[np.int32]:
 def seconds_up(times: Floats) -> npt.NDArray[np.int32]:
     """The same rounded up, for dates: none comes before its time. Endless waits are NO_DATE."""
     return np.where(np.isfinite(times), seconds(np.ceil(times)), np.int32(NO_DATE))
+
+
+def distinct(ids: Ids) -> Ids:
+    """Without repetitions, in the order of first places."""
+    order = np.argsort(ids, kind="stable")
+    ranked = ids[order]
+    again = ranked[1:] == ranked[:-1]
+    return ids[np.sort(order[np.r_[True, ~again]])] if again.any() else ids

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vanished.watch import columns as c
-from vanished.watch.columns import NO_DATE, Columns, Floats, Ids, seconds, seconds_up
+from vanished.watch.columns import NO_DATE, Columns, Floats, Ids, distinct, seconds, seconds_up
 from vanished.watch.hazard import CAP_S, Objective
 from vanished.watch.leftovers import Leftovers, first_of_each
 from vanished.watch.price import Prices, opening
@@ -308,7 +308,7 @@ class Priced:
         ids = self.queues.take(room, most, arms, self._most_served)
         flags = self.columns.flags
         # Who was moved since stands in a queue still, or in two.
-        ids = _each_once(ids[(flags[ids] & (c.LIVE | c.OUT | c.QUEUED)) == (c.LIVE | c.QUEUED)])
+        ids = distinct(ids[(flags[ids] & (c.LIVE | c.OUT | c.QUEUED)) == (c.LIVE | c.QUEUED)])
         flags[ids] = (flags[ids] & ~c.QUEUED) | c.OUT
         hosts, cost = self._hosts(ids), self._cost(ids)
         self._left.took(hosts, cost)
@@ -354,7 +354,7 @@ class Priced:
         """Rows drawn at random from those in the wheel, or retired, that have rested."""
         columns = self.columns
         if tries < columns.used:
-            ids = _each_once(self._chance.integers(0, columns.used, min(tries, SAMPLE)))
+            ids = distinct(self._chance.integers(0, columns.used, min(tries, SAMPLE)))
         else:
             ids = self._chance.permutation(columns.used)
         ids = ids[(columns.flags[ids] & (_MOVED | c.LIVE)) == c.LIVE]
@@ -364,10 +364,3 @@ class Priced:
     def next_due(self) -> int:
         """The second at which `take` may find more than stands in the queues; NO_DATE: never."""
         return self._wheel.next_due()
-
-
-def _each_once(ids: Ids) -> Ids:
-    """Without repetitions, in the order of first places."""
-    _, first = np.unique(ids, return_index=True)
-    kept: Ids = ids[np.sort(first)]
-    return kept

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vanished.watch.columns import NO_DATE, Columns, Ids
+from vanished.watch.columns import NO_DATE, Columns, Ids, distinct
 
 WINDOW_S = 60
 CHUNK = 1 << 20  # rows a scan compares at once: its temporary arrays stay in the cache
@@ -72,7 +72,7 @@ class Wheel:
             self._next += 1
         ids = np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
         ids = ids[self._columns.due[ids] <= now]
-        return np.unique(ids) if mixed else ids
+        return distinct(ids) if mixed else ids
 
     def put(self, ids: Ids, due: npt.NDArray[np.int32]) -> None:
         """These rows have new dates: those within the window get a slot, at once if overdue."""
