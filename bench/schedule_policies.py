@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bench.schedule_world import (
     CURVE,
     HORIZON,
+    OLDEST,
     SWEEP_HAZARD,
     SWEPT_TOPIC,
     Bools,
@@ -36,7 +37,7 @@ class Ranked:
         self.by_page, self.best = by_page, best
         self._world, self._rank = world, rank
         self.proven_s = np.maximum(world.born_s, 0)
-        self._gone = np.zeros(len(world.born_s), dtype=bool)
+        self._gone = np.zeros(len(world.born_s), dtype=bool)  # or beyond the horizon
 
     def take(self, now: int, room: int) -> Ints:
         live = self._world.live(now)
@@ -58,6 +59,7 @@ class Ranked:
         self._rank.learn(now, posts, self.proven_s[posts], lost)
         self._gone[posts[lost]] = True
         self.proven_s[posts[~lost]] = now
+        self._gone[posts[now - self._world.born_s[posts] >= HORIZON]] = True
 
 
 class Rank:
@@ -108,25 +110,31 @@ class Weighed(Rank):
         super().__init__(world)
         self._p = np.full(len(world.p), 0.05) if p is None else p
         self._log = log
+        self._age0 = np.maximum(-world.born_s, 0)  # at the last proof
         self.tabulate(CURVE)
 
     def tabulate(self, curve: AgeCurve) -> None:
-        ages = np.arange(HORIZON + 1, dtype=np.float64)
-        self._cdf, self._area = curve.cdf(ages), curve.integral(ages)
+        ages = np.arange(OLDEST + 1, dtype=np.float64)
+        self._cdf, self._area = curve.both(ages)
+        self._cdf0, self._area0 = self._cdf[self._age0], self._area[self._age0]
 
     def chances(self) -> Floats:
         return np.minimum(self._p, SURE)
 
     def __call__(self, now: int, live: slice, proven_s: Ints) -> Floats:
-        born = self.world.born_s[live]
-        age0, age1 = proven_s - born, now - born
+        age1 = now - self.world.born_s[live]
         p = self.chances()[self.world.account[live]]
-        cdf0 = self._cdf[age0]
+        cdf0 = self._cdf0[live]
         if self._log:
             known = self._cdf[age1] - cdf0
         else:
-            known = (now - proven_s) * self._cdf[age1] - (self._area[age1] - self._area[age0])
+            known = (now - proven_s) * self._cdf[age1] - (self._area[age1] - self._area0[live])
         return p / (1.0 - p * cdf0) * known + self.swept(now, live, proven_s)
+
+    def learn(self, now: int, posts: Ints, proven_s: Ints, lost: Bools) -> None:
+        alive = posts[~lost]
+        self._age0[alive] = age0 = now - self.world.born_s[alive]
+        self._cdf0[alive], self._area0[alive] = self._cdf[age0], self._area[age0]
 
     def swept(self, now: int, live: slice, proven_s: Ints) -> Floats | float:
         return 0.0
@@ -185,6 +193,7 @@ class Learned(Weighed):
         self.learner.observe(
             now, proven_s - born, now - born, self.world.account[posts], self._topics[posts], lost
         )
+        super().learn(now, posts, proven_s, lost)
         if self.learner.curve is not self._curve:
             self._curve = self.learner.curve
             self.tabulate(self._curve)

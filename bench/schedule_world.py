@@ -30,6 +30,10 @@ PAGE = 20
 SWEPT_TOPIC = 0
 SWEEP_HAZARD = 0.08 / 3600
 SWEEP_S = 8 * 3600
+OLDEST = HORIZON + int(CAP_S)
+# Simpson's rule on 33 nodes, for what has no closed form.
+NODES = np.linspace(0.0, 1.0, 33)
+WEIGHTS = np.array([1.0, *[4.0, 2.0] * 15, 4.0, 1.0]) / 96
 STEP_S = 60  # of the integrals in the bounds; every knot is a multiple
 
 
@@ -95,9 +99,34 @@ class World:
         self.pages = int(self.page.max()) + 1
 
     def live(self, now: int) -> slice:
-        """The posts born by now and younger than the horizon."""
-        edges = np.searchsorted(self.born_s, [now - HORIZON, now], side="right")
+        """The posts born by now that may still be asked about: a loss just before the horizon counts
+        as unnoticed only after CAP_S. Who was proven alive beyond the horizon is done."""
+        edges = np.searchsorted(self.born_s, [now - OLDEST, now], side="right")
         return slice(int(edges[0]), int(edges[1]))
+
+    def expected(self, posts: Ints, proven_s: Floats, now_s: Floats) -> tuple[Floats, Floats]:
+        """Of posts alive at `proven_s`: the chance of a loss by `now_s`, and the mean delay until then
+        times that chance (the integral of the chance over the time from the proof), in seconds."""
+        born = self.born_s[posts]
+        age0, tau = proven_s - born, now_s - proven_s
+        p = self.p[self.account[posts]]
+        alive0 = 1.0 - p * CURVE.cdf(age0)
+        cdf1, area1 = CURVE.both(age0 + tau)
+        chance = p * (cdf1 - CURVE.cdf(age0)) / alive0
+        waited = p * (area1 - CURVE.integral(age0) - tau * CURVE.cdf(age0)) / alive0
+        if self.sweep_s is not None:
+            hit = (self.topic[posts] == SWEPT_TOPIC) & (now_s > self.sweep_s)
+            hit &= (proven_s < self.sweep_end_s) & (proven_s < born + HORIZON)
+            if hit.any():
+                at = proven_s[hit, None] + tau[hit, None] * NODES
+                end = np.minimum(self.sweep_end_s, born[hit] + HORIZON)[:, None]
+                begin = np.maximum(self.sweep_s, proven_s[hit])[:, None]
+                age = at - born[hit, None]
+                known = 1.0 - p[hit, None] * CURVE.cdf(age)
+                acted = np.clip(np.minimum(at, end) - begin, 0.0, None)
+                gone = 1.0 - known / alive0[hit, None] * np.exp(-SWEEP_HAZARD * acted)
+                chance[hit], waited[hit] = gone[:, -1], (gone * WEIGHTS).sum(axis=1) * tau[hit]
+        return chance, waited
 
     def counted(self) -> Bools:
         """The losses that count."""
@@ -139,6 +168,7 @@ class Outcome:
     brackets_s: Floats
     swept_s: Floats  # the delays of losses in the swept topic
     requests: int
+    expected_min: float  # the mean delay under the truth, over all looks: see `Tally`
 
     @property
     def mean_min(self) -> float:
@@ -152,6 +182,38 @@ class Outcome:
         return float(np.mean(self.delays_s <= seconds))
 
 
+class Tally:
+    """The mean delay that the looks of a run have in expectation, given the true hazards.
+
+    When a look comes is settled by what was seen before it, so each look at a post that was proven
+    alive τ seconds earlier adds the chance M(τ) of a loss and the mean of its delay, whether or not
+    the post was lost. The ratio of the sums has the expectation of the mean over the losses that
+    happened, and a fraction of its variance.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.chance = self.waited = 0.0
+
+    def add(self, posts: Ints, proven_s: Floats, now_s: Floats) -> None:
+        inside = (now_s > self._world.shape.warm_s) & (now_s <= self._world.shape.last_s)
+        posts, proven_s, now_s = posts[inside], proven_s[inside], now_s[inside]
+        chance, waited = self._world.expected(posts, proven_s, now_s)
+        self.chance += float(chance.sum())
+        self.waited += float(waited.sum())
+        long = now_s - proven_s > CAP_S  # a delay counts CAP_S at most
+        _, over = self._world.expected(posts[long], proven_s[long], now_s[long] - CAP_S)
+        self.waited -= float(over.sum())
+
+    def unseen(self, posts: Ints, proven_s: Floats) -> None:
+        """Posts about which nobody asked again: their losses count CAP_S."""
+        end = self._world.born_s[posts] + HORIZON
+        inside = (end > self._world.shape.warm_s) & (end <= self._world.shape.last_s)
+        chance, _ = self._world.expected(posts[inside], proven_s[inside], end[inside].astype(float))
+        self.chance += float(chance.sum())
+        self.waited += float(chance.sum()) * CAP_S
+
+
 def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
     """Let a policy ask from the beginning to the end; a share of the answers `failing` shows nothing.
 
@@ -161,7 +223,7 @@ def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
     rng = np.random.default_rng([world.seed, 7])
     noticed_s = np.full(len(world.lost_s), np.inf)
     proven_s = np.maximum(world.born_s, 0).astype(np.float64)
-    allowance, requests = 0.0, 0
+    allowance, requests, tally = 0.0, 0, Tally(world)
     for now in range(shape.tick_s, shape.end_s + 1, shape.tick_s):
         allowance = min(allowance, 1.0) + shape.requests_per_s * shape.tick_s
         posts = policy.take(now, int(allowance))
@@ -173,17 +235,23 @@ def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
         if failing:
             posts = posts[rng.random(len(posts)) >= failing]
         lost = world.lost_s[posts] <= now
+        tally.add(posts, proven_s[posts], np.full(len(posts), float(now)))
         noticed_s[posts[lost]] = np.minimum(noticed_s[posts[lost]], now)
         proven_s[posts[~lost]] = now
         policy.answered(now, posts, lost)
     counted = world.counted()
-    delay = np.minimum(noticed_s - world.lost_s, CAP_S, where=counted, out=np.full_like(noticed_s, 0))
+    late = np.full(len(noticed_s), CAP_S)
+    np.subtract(noticed_s, world.lost_s, out=late, where=counted)
+    delay = np.minimum(late, CAP_S)
+    rest = np.flatnonzero(~np.isfinite(noticed_s) & (proven_s < world.born_s + HORIZON))
+    tally.unseen(rest, proven_s[rest])
     seen = counted & np.isfinite(noticed_s)
     return Outcome(
         delay[counted],
         (noticed_s - proven_s)[seen],
         delay[counted & world.swept()],
         requests,
+        tally.waited / tally.chance / 60,
     )
 
 

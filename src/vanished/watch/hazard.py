@@ -66,18 +66,18 @@ class AgeCurve:
 
     def cdf(self, age_s: FloatsLike) -> Floats:
         """F at ages in seconds, shaped like them."""
-        return self._both(age_s)[0]
+        return self.both(age_s)[0]
 
     def integral(self, age_s: FloatsLike) -> Floats:
         """G, the integral of F from 0 to the age, in seconds."""
-        return self._both(age_s)[1]
+        return self.both(age_s)[1]
 
     def density(self, age_s: FloatsLike) -> Floats:
         """f, the derivative of F, per second; at a knot that of the piece above it."""
         age = np.asarray(age_s, dtype=np.float64)
         return np.asarray(self._slope[self.piece(age)] / np.maximum(age, self.knots_s[0]))
 
-    def _both(self, age_s: FloatsLike) -> tuple[Floats, Floats]:
+    def both(self, age_s: FloatsLike) -> tuple[Floats, Floats]:
         """F and G, one search for both."""
         age = np.asarray(age_s, dtype=np.float64)
         j = self.piece(age)
@@ -134,8 +134,8 @@ def index(
     if objective == "log":
         return mass(curve, p, age0_s, tau_s, excess=excess, excess_tau_s=excess_tau_s)
     age0, tau = _ages(age0_s, tau_s)
-    cdf0, area0 = curve._both(age0)
-    cdf1, area1 = curve._both(age0 + tau)
+    cdf0, area0 = curve.both(age0)
+    cdf1, area1 = curve.both(age0 + tau)
     sure = np.minimum(np.asarray(p, dtype=np.float64), SURE)
     before = 0.0 if excess_tau_s is None else np.maximum(tau - np.asarray(excess_tau_s), 0.0)
     swept = np.asarray(excess) * (tau * tau - before * before) / 2.0
@@ -188,7 +188,7 @@ class _Problem:
         self._curve, self._weigh, self._age0 = curve, weigh, age0
         self._excess, self._begins = excess, begins
         self._log = objective == "log"
-        self._cdf0, self._area0 = curve._both(age0)
+        self._cdf0, self._area0 = curve.both(age0)
 
     def _known(self, tau: Floats, cdf: Floats, area: Floats) -> Floats:
         """The index at a wait for which F and G are known."""
@@ -199,7 +199,7 @@ class _Problem:
         return np.asarray(self._weigh * (tau * cdf - (area - self._area0)) + swept)
 
     def value(self, tau: Floats) -> Floats:
-        return self._known(tau, *self._curve._both(self._age0 + tau))
+        return self._known(tau, *self._curve.both(self._age0 + tau))
 
     def solve(self, target: Floats) -> Floats:
         """The first wait at which the index is `target`; inf if there is none."""
@@ -287,7 +287,7 @@ def discovery_index(
     seconds have passed; each counts as noticed `miss_s` late: r·miss·p·(τ F(τ) - G(τ)).
     """
     tau = np.maximum(np.asarray(tau_s, dtype=np.float64), 0.0)
-    cdf, area = curve._both(tau)
+    cdf, area = curve.both(tau)
     known = np.maximum(tau * cdf - area, 0.0)
     return np.asarray(np.asarray(posts_per_s) * miss_s * np.asarray(p) * known)
 

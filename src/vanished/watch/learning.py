@@ -3,14 +3,14 @@
 In: the definite answers of looks (alive or lost), each as the interval of age that it covers, with
 the post's account and topics. Out: a curve, a chance p per account and an excess hazard per topic,
 for `watch/hazard.py`. Failed looks are not handed in: they show nothing, so they are no exposure.
-Pure: the present comes in as `now_s`, and the same answers in the same order teach the same. What is
-not done here: finding topics in texts (`watch/topics.py`), and deciding that an account is gone.
+Pure: the present comes in as `now_s`, and the same answers in the same order teach the same. What
+is not done here: finding topics in texts (`watch/topics.py`), deciding that an account is gone.
 
 Methods. The curve: expectation-maximisation over interval-censored losses (Turnbull 1976) with a
 Dirichlet prior. The accounts: Gamma–Poisson shrinkage towards a mean and shape that maximise the
 negative-binomial likelihood of all accounts. The topics: observed against expected losses with
-forgetting; a topic is on while the signed root of its Poisson deviance stays high. Formulas and what
-was measured: docs/schedule.md.
+forgetting; a topic is on while the signed root of its Poisson deviance stays high. Formulas and
+what was measured: docs/schedule.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIRST_SHAPE = 0.5
 SHAPES = np.geomspace(0.05, 5.0, 24)  # of the Gamma over accounts
 KEPT_LOSSES = 4096  # newest losses whose intervals are split again at each refit
 EM_STEPS = 8
-REFIT_S = 900.0
+REFIT_S = 1800.0
 MEMORY_S = 3600.0  # topics forget with this time constant
 ON, OFF = 3.5, 1.5  # standard deviations
 FEWEST = 5.0  # losses, each of another account than the one before, that switch a topic on
@@ -113,8 +113,8 @@ class Learner:
         """Learn from definite answers that came at `now_s`, one row each.
 
         A post was proven alive at age `age0_s`, and at `age1_s` was alive or `lost`. `topics` holds
-        a row of topic numbers a post. `whole` marks losses of accounts that are gone as a whole: they
-        are one event together with those of the hour before.
+        a row of topic numbers a post. `whole` marks losses of accounts that are gone as a whole:
+        they are one event together with those of the hour before.
         """
         if not len(account):
             return
