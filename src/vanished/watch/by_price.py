@@ -24,11 +24,11 @@ from vanished.watch.columns import NO_DATE, Ids
 from vanished.watch.learning import Learner
 from vanished.watch.priced import Priced, Terms
 from vanished.watch.schedule import NEVER, PENDING, Seen
+from vanished.watch.topics import Topics
 
 ORIGIN: Micros = 1_577_836_800 * SECOND  # 2020 in UTC: the columns reach from 1952 to 2088
 UNPROVEN: Micros = HOUR  # until the next look, after an answer that proves nothing
 RETIRED: Micros = 30 * DAY  # what the present says of posts that only the census asks about
-TOPICS = 1  # no topic yet
 
 
 class ByPrice:
@@ -43,7 +43,10 @@ class ByPrice:
         seed: int = 0,
     ) -> None:
         self._serves = serves
-        self.learner = _read(learnt) if learnt else Learner(TOPICS)
+        self.topics = Topics()
+        size = self.topics.size
+        self.learner = _learner(learnt, size) if learnt else Learner(size)
+        self._read: dict[int, int] = {}  # topics of posts that the columns do not hold yet
         self._per_s: Callable[[int], float] = lambda host: 1.0
         self._arms: dict[tuple[str, int], int] = {}
         self._entered: dict[int, Micros] = {}  # dates given by `enter` that `put` will repeat
@@ -87,6 +90,9 @@ class ByPrice:
         new = [(r, h) for r, h in zip(rows, hosts, strict=True) if not self._knows(r.id)]
         if new:
             self._meet([row for row, _ in new], [host for _, host in new])
+        for post, topic in self._read.items():
+            columns.topic[post] = topic
+        self._read.clear()
         pending = [row for row in rows if row.track.due == PENDING]
         failing = [row for row in pending if row.track.failures]
         proven = [row for row in pending if not row.track.failures and _proven(row)]
@@ -116,10 +122,27 @@ class ByPrice:
         self.learner.observe(
             _one(now), alive - born, at - born,
             np.array([each.account for each in seen], dtype=np.int64),
-            np.zeros((len(seen), 1), dtype=np.int64),
+            self._topics_of(np.array([each.post for each in seen]))[:, None],
             np.array([each.lost for each in seen], dtype=np.bool_),
             whole=np.array([each.whole for each in seen], dtype=np.bool_),
         )  # fmt: skip
+        came, went = self.learner.switched()
+        if len(came) or len(went):  # old posts have dates hours away: they do not wait for them
+            self.priced.rerank(np.concatenate([came, went]), _one(now))
+
+    def read(self, post: int, text: str) -> None:
+        """Find a topic for each post once; after a restart again, as its words are read again."""
+        columns = self.priced.columns
+        known = post < columns.used and columns.topic[post]
+        if not known and post not in self._read:
+            topic = next(iter(self.topics.of(text)), 0)
+            self._read[post] = topic
+
+    def _topics_of(self, posts: Ids) -> Ids:
+        topics = np.zeros(len(posts), dtype=np.int64)
+        known = posts < self.priced.columns.used
+        topics[known] = self.priced.columns.topic[posts[known]]
+        return topics
 
     def take(self, now: Micros, room: Callable[[int], int], most: int) -> list[int]:
         taken: list[int] = self.priced.take(_one(now), room, most).tolist()
@@ -176,9 +199,9 @@ class ByPrice:
         return json.dumps({name: np.round(array, 9).tolist() for name, array in arrays.items()})
 
 
-def _read(text: str) -> Learner:
+def _learner(text: str, topics: int) -> Learner:
     arrays = {name: np.array(values, dtype=float) for name, values in json.loads(text).items()}
-    return Learner.of(TOPICS, arrays)
+    return Learner.of(topics, arrays)
 
 
 def _proven(row: PostRow) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from vanished.judge import DEFAULT, Check, JudgeSettings
 from vanished.model import (
     ABSENT,
     ENDED,
+    HOUR,
     Cause,
     Discovery,
     Kind,
@@ -39,6 +41,9 @@ from vanished.watch.trusting import Trusting
 
 WAVERING = (State.SUSPECTED, State.FLICKERING)
 """States that a right or wrong answer of a canary may change at once."""
+
+MANY, AT_ONCE = 3, HOUR
+"""So many posts suspected within so long ask for a look at their account."""
 
 _TOLD = ("place", "sha256", "size", "form", "method", "hash", "quality")
 """What a capture's facts say of its picture."""
@@ -87,10 +92,12 @@ class Ledger:
     want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
     pictures: Pictures | None = None  # None: none are fetched
     host: Callable[[str], int] = lambda name: 0  # the number of a host
+    hurry: Callable[[int], None] = lambda account: None  # its list is to be read now
 
     def __post_init__(self) -> None:
         self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key
         self._awaiting: set[str] = set()  # those of them that a right answer may decide
+        self._suspected: dict[int, deque[Micros]] = {}  # when posts of an account were, last
         self._account_verdicts = self.observatory.account_verdicts()
         self._clear()
 
@@ -123,6 +130,8 @@ class Ledger:
         observation = gathering.weigh(row, observation, version)
         if version is not None and version.hash != row.post.version:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
+        if version is not None and (version.title or version.text):
+            self.schedule.read(row.id, f"{version.title}\n{version.text}")
         if self.pictures is not None:
             offered = self.pictures.offer(row, observation, version)
             if offered is not None:
@@ -156,7 +165,7 @@ class Ledger:
         last = row.track.last_alive_at
         if last is not None and last > alive_at and state not in ENDED:
             born = row.post.published_at or row.post.first_seen_at
-            self._seen.append(Seen(row.account_id, born, alive_at, last, lost=False))
+            self._seen.append(Seen(row.id, row.account_id, born, alive_at, last, lost=False))
         self._teach_loss(row, state, verdict)
 
     def _teach_loss(self, row: PostRow, state: State, verdict: Verdict | None) -> None:
@@ -168,7 +177,7 @@ class Ledger:
         if verdict.interval is not None:
             gone_at = verdict.interval.first_gone_at
             whole = Cause.ACCOUNT in verdict.causes
-            self._seen.append(Seen(row.account_id, born, alive_at, gone_at, True, whole))
+            self._seen.append(Seen(row.id, row.account_id, born, alive_at, gone_at, True, whole))
 
     def _doubted(self, row: Row, observation: Observation) -> bool:
         """Whether canaries say that such a look proves nothing now."""
@@ -234,6 +243,8 @@ class Ledger:
         if verdict.state is state:
             return
         if isinstance(row, PostRow):
+            if verdict.state is State.SUSPECTED:
+                self._suspect(row.account_id, now)
             self.progress.losses += verdict.state is State.GONE
             self.progress.returned += verdict.state is State.RETURNED
         facts = {
@@ -244,6 +255,14 @@ class Ledger:
             "confidence": verdict.confidence.value,
         }
         self._events.append(Event("verdict", now, facts))
+
+    def _suspect(self, account: int, now: Micros) -> None:
+        """Many posts of an account seem lost at once: perhaps it is, so its list is read first."""
+        recent = self._suspected.setdefault(account, deque(maxlen=MANY))
+        recent.append(now)
+        if len(recent) == MANY and now - recent[0] <= AT_ONCE:
+            recent.clear()
+            self.hurry(account)
 
     # -- an account -------------------------------------------------------------------------
 

@@ -98,6 +98,7 @@ class Watch:
         )
         self._ledger.want = self._want
         self._ledger.host = self._host
+        self._ledger.hurry = self._hurry
         self._wake = asyncio.Event()
         self._stop = False
         self._answered: list[_Answered] = []
@@ -309,6 +310,13 @@ class Watch:
         for route in self.routes.get(platform, (_DIRECT,)):
             if route.vantage == vantage:
                 self._rounds.want((platform, route.name), after, self.clock.now())
+
+    def _hurry(self, account: int) -> None:
+        """The list of an account is to be read before anything else of it."""
+        row = self._accounts.get(account)
+        if row is not None and account not in self._reading:
+            row.track.due = min(row.track.due, self.clock.now())
+            self._next_list = 0
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

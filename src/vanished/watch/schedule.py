@@ -28,6 +28,7 @@ RESCAN: Micros = SECOND  # a full scan costs a millisecond at a million posts: o
 class Seen:
     """A definite answer: proven alive at `alive_at` (or first met then), and at `seen_at` this."""
 
+    post: int
     account: int
     born: Micros
     alive_at: Micros
@@ -54,6 +55,10 @@ class Schedule(Protocol):
 
         `held`: row numbers that are under way; they are put back when that look is over.
         """
+        ...
+
+    def read(self, post: int, text: str) -> None:
+        """A look at `post` read these words; they may say what it is about."""
         ...
 
     def learn(self, seen: Sequence[Seen], now: Micros) -> None:
@@ -142,6 +147,9 @@ class AgeBuckets:
         self, rows: Sequence[PostRow], hosts: Sequence[int], held: Container[int], now: Micros
     ) -> None:
         """Every date is by age, so none is pending."""
+
+    def read(self, post: int, text: str) -> None:
+        """An age does not depend on words."""
 
     def learn(self, seen: Sequence[Seen], now: Micros) -> None:
         """Ages teach nothing."""
