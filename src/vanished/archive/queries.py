@@ -76,7 +76,7 @@ class Reading(ABC):
     def schedule_columns(self, host: Callable[[str], int]) -> Scheduled:
         """All posts that are scheduled, in one scan. `host(name)` numbers the hosts.
 
-        A million rows take about a second: tuples of the driver, and no object for each post.
+        A million rows take some four seconds: tuples of the driver, and no object for each post.
         """
         hosts: dict[bytes, int] = {}
         platforms: dict[str, int] = {}
