@@ -427,3 +427,14 @@ def test_who_waited_for_a_day_goes_before_what_is_worth_more() -> None:
     )  # fmt: skip
     made.columns.due[ids] = made._minute = int(now)  # no steering, no revision
     assert made.take(now, lambda host: 1, 1).tolist() == [0]
+
+
+def test_who_was_proven_alive_meanwhile_leaves_the_queue() -> None:
+    """A list showed the post: asking for it all the same would waste a request."""
+    made = schedule(20)
+    made.date(np.arange(20), 0.0)
+    now = 20 * HOUR_S
+    made.tick(now)
+    made.alive(np.array([5]), np.array([now]), now)
+    taken = made.take(now, lambda host: 99, 99).tolist()
+    assert sorted(taken) == [row for row in range(20) if row != 5]
