@@ -197,8 +197,8 @@ def test_a_seized_folder_names_nobody(folder: Path, number: int | None) -> None:
             words = con.execute("select distinct words, fault from observations").fetchall()
         assert sorted(words, key=str)[-1] == ("…: no connection (…, …, …)", Fault.CONNECT.value)
         names: list[str] = []
-        ids, hosts, _ = observatory.schedule_columns(lambda name: (names.append(name), 0)[1])  # type: ignore[func-returns-value]
-        assert len(ids) == len(hosts) == 300
+        found = observatory.schedule_columns(lambda name: (names.append(name), 0)[1])  # type: ignore[func-returns-value]
+        assert len(found.ids) == len(found.hosts) == 300
         assert set(names) == {PLANTED["host"]}
         assert observatory.failing_posts(0) == [(PLANTED["host"], 300, 300)]
         observatory.flush()

@@ -351,6 +351,18 @@ class Observatory(Reading):
             self.flush()
         return seq
 
+    def learnt(self) -> str:
+        """What `keep_learnt` kept last; "" if nothing."""
+        with self._engine.connect() as connection:
+            query = sa.select(present.meta.c.value).where(present.meta.c.key == present.LEARNT)
+            return str(connection.execute(query).scalar() or "")
+
+    def keep_learnt(self, text: str) -> None:
+        """Keep what the schedule has learnt of hazards. It names nobody but by row number."""
+        insert = present.meta.insert().prefix_with("OR REPLACE")
+        with storage(self.folder), self._engine.begin() as connection:
+            connection.execute(insert, {"key": present.LEARNT, "value": text})
+
     def declare(
         self,
         what: str,

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from vanished.archive.capture.manifest import Subject
 from vanished.archive.columns import Coverage, Judgement, Wording
 from vanished.model import Account, Micros, Observation, Picture, Post, State
@@ -24,6 +27,7 @@ __all__ = [
     "PictureSet",
     "PostRow",
     "Row",
+    "Scheduled",
     "StreamPlace",
     "Track",
     "host_of",
@@ -100,6 +104,22 @@ class PostRow:
 
 
 Row = AccountRow | PostRow
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """All posts that are scheduled, as columns. Times are in microseconds."""
+
+    ids: npt.NDArray[np.int64]
+    hosts: npt.NDArray[np.int32]
+    due: npt.NDArray[np.int64]
+    born: npt.NDArray[np.int64]  # claimed publication, else first sight
+    last: npt.NDArray[np.int64]  # start of the last request that proved it alive, else first sight
+    account: npt.NDArray[np.int64]
+    platform: npt.NDArray[np.int32]  # its place in `platforms`
+    failures: npt.NDArray[np.int64]
+    plain: npt.NDArray[np.bool_]  # nothing but "alive" was ever said, or is said now
+    platforms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

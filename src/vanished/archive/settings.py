@@ -14,9 +14,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vanished.archive import settings_asking, settings_proof
 from vanished.archive.settings_asking import Asking, CanarySettings, Key, Proxies
@@ -35,13 +36,10 @@ class WatchSettings:
     concurrency: int = 64
     discover_every_s: float = 300.0
     commit_every_s: float = 0.5
-    look_every_s: Steps = (
-        (3600, 300),
-        (21600, 900),
-        (86400, 3600),
-        (259200, 10800),
-        (2592000, 86400),
-    )
+    shortest_s: float = 60.0
+    objective: Literal["mean", "log"] = "mean"
+    census: float = 0.025
+    look_every_s: Steps = ()  # empty: looks go where they are worth their price
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +156,31 @@ def parse(text: str, path: Path) -> Settings:
 
 def _watch(reader: Reader, given: Mapping[str, Any]) -> WatchSettings:
     base = WatchSettings()
-    reader.keys(
-        "watch", given, ["concurrency", "discover_every_s", "commit_every_s", "look_every_s"]
+    number = partial(reader.number, "watch", given)
+    reader.keys("watch", given, list(WatchSettings.__dataclass_fields__))
+    objective = given.get("objective", base.objective)
+    if objective not in ("mean", "log"):
+        raise reader.fail("watch", "objective", 'objective is "mean" or "log".')
+    census = number("census", 0)
+    if census is not None and census > 0.5:
+        raise reader.fail("watch", "census", "census is a share of the looks, 0.5 at most.")
+    return WatchSettings(
+        concurrency=int(number("concurrency", 1) or base.concurrency),
+        discover_every_s=number("discover_every_s", 0.001) or base.discover_every_s,
+        commit_every_s=number("commit_every_s", 0.01) or base.commit_every_s,
+        shortest_s=number("shortest_s", 1) or base.shortest_s,
+        objective=objective,
+        census=base.census if census is None else census,
+        look_every_s=_steps(reader, given),
     )
-    steps = given.get("look_every_s", base.look_every_s)
+
+
+def _steps(reader: Reader, given: Mapping[str, Any]) -> Steps:
+    """The intervals by age, if there are any."""
+    if "look_every_s" not in given:
+        return ()
     try:
-        pairs = tuple((float(age), float(every)) for age, every in steps)
+        pairs = tuple((float(age), float(every)) for age, every in given["look_every_s"])
     except (TypeError, ValueError):
         pairs = ()
     if not pairs or any(every <= 0 for _, every in pairs) or sorted(pairs) != list(pairs):
@@ -172,13 +189,7 @@ def _watch(reader: Reader, given: Mapping[str, Any]) -> WatchSettings:
             "look_every_s",
             "look_every_s must be pairs [age, interval] in seconds with rising ages.",
         )
-    return WatchSettings(
-        concurrency=int(reader.number("watch", given, "concurrency", 1) or base.concurrency),
-        discover_every_s=reader.number("watch", given, "discover_every_s", 0.001)
-        or base.discover_every_s,
-        commit_every_s=reader.number("watch", given, "commit_every_s", 0.01) or base.commit_every_s,
-        look_every_s=pairs,
-    )
+    return pairs
 
 
 def _hosts(reader: Reader, given: Mapping[str, Any]) -> HostSettings:

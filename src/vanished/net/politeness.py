@@ -77,6 +77,13 @@ class Politeness:
         tokens = self._capacity(self._rate(host)) if bucket is None else self._at(bucket, now)[0]
         return max(0, int(tokens + _EPSILON))
 
+    def per_s(self, host: str, now: Micros) -> float:
+        """Requests a second that `host` allows now; nothing while it sends us away."""
+        bucket = self._buckets.get(host)
+        if bucket is None:
+            return self._rate(host)
+        return 0.0 if bucket.then > now else self._at(bucket, now)[1]
+
     def ready_at(self, host: str, now: Micros) -> Micros:
         """When the next request to `host` may start: `now` if it may at once."""
         bucket = self._buckets.get(host)

@@ -28,7 +28,7 @@ from vanished.model import (
     State,
     Verdict,
 )
-from vanished.watch.schedule import Schedule
+from vanished.watch.schedule import PENDING, Schedule
 
 RETURN_CHECK: Micros = DAY  # a lost post is asked once a day whether it is back
 DOUBT_CHECK: Micros = HOUR  # what has a case, and was asked in doubt, is asked again this soon
@@ -226,24 +226,31 @@ def next_date(
     *,
     doubted: bool = False,
 ) -> Micros:
-    """When to ask about `row` again after a look that ended at `now`."""
+    """When to ask about `row` again after a look that ended at `now`.
+
+    PENDING: where a look at it is worth its price; the schedule says when, at the commit.
+    """
     track = row.track
+    if verdict is not None and not track.failures:
+        needed_s = next_look_s(verdict, elapsed_s=(now - _gone_since(case, now)) / SECOND)
+        if needed_s is not None:
+            return now + int(needed_s * SECOND)  # a second look is not jittered below its gap
+    regular: Micros | None
     if isinstance(row, AccountRow):
         regular = discover_every
     elif track.state in ENDED:
         regular = RETURN_CHECK
     else:
-        born = row.post.published_at or row.post.first_seen_at
-        regular = schedule.interval(born, now)
+        regular = schedule.interval(row.post.published_at or row.post.first_seen_at, now)
+    if regular is None:
+        if not doubted and not (track.failures and verdict is not None):
+            return PENDING
+        regular = DOUBT_CHECK
     if track.failures:
         first, longest = BACKOFF_S
         wait_s = min(longest, first * 2.0 ** min(track.failures - 1, 10))
         regular = min(regular, int(wait_s * SECOND))
-    elif verdict is not None:
-        if doubted:
-            regular = min(regular, DOUBT_CHECK)
-        needed_s = next_look_s(verdict, elapsed_s=(now - _gone_since(case, now)) / SECOND)
-        if needed_s is not None:
-            return now + int(needed_s * SECOND)  # a second look is not jittered below its gap
+    elif verdict is not None and doubted:
+        regular = min(regular, DOUBT_CHECK)
     # Jitter keeps posts that were found together from being asked together for ever.
     return now + int(regular * chance.uniform(0.95, 1.05))

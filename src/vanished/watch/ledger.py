@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,8 @@ from vanished.judge import DEFAULT, Check, JudgeSettings
 from vanished.model import (
     ABSENT,
     ENDED,
+    HOUR,
+    Cause,
     Discovery,
     Kind,
     Micros,
@@ -41,11 +44,14 @@ from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
 from vanished.watch.evidence import FIRST, PICTURE, Gathering
 from vanished.watch.pictures import Fetched, Pictures
-from vanished.watch.schedule import NEVER, Schedule
+from vanished.watch.schedule import NEVER, Schedule, Seen
 from vanished.watch.trusting import Trusting
 
 WAVERING = (State.SUSPECTED, State.FLICKERING)
 """States that a right or wrong answer of a canary may change at once."""
+
+MANY, AT_ONCE = 3, HOUR
+"""So many posts suspected within so long ask for a look at their account."""
 
 _TOLD = ("place", "sha256", "size", "form", "method", "hash", "quality")
 """What a capture's facts say of its picture."""
@@ -92,10 +98,13 @@ class Ledger:
     trusting: Trusting = field(default_factory=lambda: Trusting(0))
     want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
     pictures: Pictures | None = None  # None: none are fetched
+    host: Callable[[str], int] = lambda name: 0  # the number of a host
+    hurry: Callable[[int], None] = lambda account: None  # its list is to be read now
 
     def __post_init__(self) -> None:
         self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key
         self._awaiting: set[str] = set()  # those of them that a right answer may decide
+        self._suspected: dict[int, deque[Micros]] = {}  # when posts of an account were, last
         self._account_verdicts = self.observatory.account_verdicts()
         self._clear()
 
@@ -106,6 +115,7 @@ class Ledger:
         self._verdicts: dict[str, Verdict] = {}
         self._lost_accounts: list[AccountRow] = []
         self._events: list[Event] = []
+        self._seen: list[Seen] = []
 
     # -- a post -----------------------------------------------------------------------------
 
@@ -127,6 +137,8 @@ class Ledger:
         observation = gathering.weigh(row, observation, version)
         if version is not None and version.hash != row.post.version:
             self._entry.versions.append(Wording(row.subject, observation.answered_at, version))
+        if version is not None and (version.title or version.text):
+            self.schedule.read(row.id, f"{version.title}\n{version.text}")
         if self.pictures is not None:
             offered = self.pictures.offer(row, observation, version)
             if offered is not None:
@@ -138,6 +150,7 @@ class Ledger:
         if row.track.run is not None and row.track.run < self.observatory.oldest_run:
             row.track.run = None  # moved into the journal while this row was held
         doubted = self._doubted(row, observation)
+        proven_at, state = row.track.last_alive_at, row.track.state
         change = absorb(
             row, observation, self.case(row), self.observatory.next_run, doubted=doubted
         )
@@ -146,7 +159,32 @@ class Ledger:
         self.progress.failed += observation.looks if row.track.failures else 0
         if change.case is not None:
             self._cases[row.subject] = change.case
-        return self._judge(row, now)
+        verdict = self._judge(row, now)
+        if isinstance(row, PostRow):
+            self._teach(row, proven_at, state, verdict)
+        return verdict
+
+    def _teach(
+        self, row: PostRow, proven_at: Micros | None, state: State, verdict: Verdict | None
+    ) -> None:
+        """Tell the schedule what this look proved; failed looks and doubts prove nothing."""
+        alive_at = proven_at or row.post.first_seen_at
+        last = row.track.last_alive_at
+        if last is not None and last > alive_at and state not in ENDED:
+            born = row.post.published_at or row.post.first_seen_at
+            self._seen.append(Seen(row.id, row.account_id, born, alive_at, last, lost=False))
+        self._teach_loss(row, state, verdict)
+
+    def _teach_loss(self, row: PostRow, state: State, verdict: Verdict | None) -> None:
+        """Tell the schedule of a loss, once: when it is judged to be one."""
+        if row.track.state is not State.GONE or state in ENDED or verdict is None:
+            return
+        first = row.post.first_seen_at
+        alive_at, born = row.track.last_alive_at or first, row.post.published_at or first
+        if verdict.interval is not None:
+            gone_at = verdict.interval.first_gone_at
+            whole = Cause.ACCOUNT in verdict.causes
+            self._seen.append(Seen(row.id, row.account_id, born, alive_at, gone_at, True, whole))
 
     def _doubted(self, row: Row, observation: Observation) -> bool:
         """Whether canaries say that such a look proves nothing now."""
@@ -212,6 +250,8 @@ class Ledger:
         if verdict.state is state:
             return
         if isinstance(row, PostRow):
+            if verdict.state is State.SUSPECTED:
+                self._suspect(row.account_id, now)
             self.progress.losses += verdict.state is State.GONE
             self.progress.returned += verdict.state is State.RETURNED
         facts = {
@@ -222,6 +262,14 @@ class Ledger:
             "confidence": verdict.confidence.value,
         }
         self._events.append(Event("verdict", now, facts))
+
+    def _suspect(self, account: int, now: Micros) -> None:
+        """Many posts of an account seem lost at once: perhaps it is, so its list is read first."""
+        recent = self._suspected.setdefault(account, deque(maxlen=MANY))
+        recent.append(now)
+        if len(recent) == MANY and now - recent[0] <= AT_ONCE:
+            recent.clear()
+            self.hurry(account)
 
     # -- an account -------------------------------------------------------------------------
 
@@ -379,6 +427,8 @@ class Ledger:
                     self._lost_accounts.append(row)
             if row.track.state is not state:
                 self._entry.changes.append(Change(row))
+            if isinstance(row, PostRow):
+                self._teach_loss(row, state, verdict)
 
     # -- streams ----------------------------------------------------------------------------
 
@@ -401,6 +451,8 @@ class Ledger:
             self._follow(account, now)
         entry = self._entry
         touched = list(self._rows.values())
+        self.schedule.learn(self._seen, now)
+        self.schedule.enter(touched, [self.host(row.host) for row in touched], self.held, now)
         seq = self.observatory.commit(entry, now)
         events = self._events
         self._clear()
@@ -415,7 +467,8 @@ class Ledger:
             row = self._the(stored)
             self._rows[row.subject] = row
             if row.track.has_case:
-                self._judge(row, now)
+                state = row.track.state
+                self._teach_loss(row, state, self._judge(row, now))
             if row.track.state in (State.UNKNOWN, State.ALIVE):  # others have a date that counts
                 row.track.due = now
             self._entry.changes.append(Change(row))

@@ -29,12 +29,14 @@ from vanished.net.door import Door, DoorSettings
 from vanished.net.politeness import Politeness
 from vanished.sources import Source
 from vanished.sources.registry import sources
+from vanished.watch.by_price import ByPrice
 from vanished.watch.canaries import canaries_of
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
 from vanished.watch.pictures import Pictures
+from vanished.watch.priced import Terms
 from vanished.watch.routes import proxies_of, routes_of
-from vanished.watch.schedule import NEVER, AgeBuckets
+from vanished.watch.schedule import NEVER, AgeBuckets, Schedule
 from vanished.watch.tending import Tending
 
 REFRESH_S = 0.5
@@ -85,7 +87,7 @@ def build_watch(
         chosen,
         door,
         clock,
-        AgeBuckets(settings.watch.look_every_s),
+        _schedule(observatory, chosen),
         concurrency=settings.watch.concurrency,
         discover_every=int(settings.watch.discover_every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
@@ -107,6 +109,19 @@ def build_watch(
             else None
         ),
         tell=tell,
+    )
+
+
+def _schedule(observatory: Observatory, chosen: Mapping[str, Source]) -> Schedule:
+    """By price; or by age alone, where the settings name intervals."""
+    watch = observatory.settings.watch
+    if watch.look_every_s:
+        return AgeBuckets(watch.look_every_s)
+    routes = {name: len(observatory.settings.asked(name).routes) for name in chosen}
+    return ByPrice(  # posts that go by several routes do not share requests
+        {name: source.batch if routes[name] < 2 else 1 for name, source in chosen.items()},
+        terms=Terms(objective=watch.objective, shortest_s=watch.shortest_s, census=watch.census),
+        learnt=observatory.learnt(),
     )
 
 

@@ -44,6 +44,7 @@ from vanished.watch.trusting import Trusting
 COLLECT = (50_000, 20, 20)  # objects made between collections of the first, second, third age
 _DIRECT = Route(DIRECT, "here")
 MOST_BYTES = 64 * 1024 * 1024  # of pictures that wait for a commit
+KEEP_EVERY: Micros = 900 * SECOND
 MOST_AT_ONCE = 500  # looks a commit holds at most: bounds what a crash has to ask again
 
 
@@ -101,6 +102,8 @@ class Watch:
         self._streams = Streams(
             self.sources, self.observatory, self.door, self.clock, self.commit_every, self._told
         )
+        self._ledger.host = self._host
+        self._ledger.hurry = self._hurry
         self._wake = asyncio.Event()
         self._stop = False
         self._answered: list[_Answered] = []
@@ -112,6 +115,7 @@ class Watch:
         self._reading: set[int] = set()  # accounts whose list is being read
         self._last_commit: Micros = 0
         self._next_list: Micros = 0
+        self._keep_at: Micros = 0  # when what the schedule has learnt is kept next
         # Turns of the loop are not free: look for new work when a quarter of the places are.
         self._refill = self.concurrency * 3 // 4
 
@@ -155,12 +159,11 @@ class Watch:
 
     def _begin(self) -> None:
         now = self.clock.now()
-        self._last_commit = now
+        self._last_commit, self._keep_at = now, now + KEEP_EVERY
         self.observatory.begin_session(now)
         for row in self.observatory.account_rows():
             self._accounts[row.id] = row
-        ids, hosts, due = self.observatory.schedule_columns(self._host)
-        self.schedule.put_all(ids, hosts, due)
+        self.schedule.begin(self.observatory.schedule_columns(self._host), self._per_s, now)
         self._trust(now)
         proxies = {p: self.routes.get(p, (_DIRECT,))[0].proxy for p in self.sources}
         self._streams.begin(self._accounts.values(), proxies, self._wake.set)
@@ -188,6 +191,9 @@ class Watch:
 
     def _room(self, host: int) -> int:
         return self.door.politeness.room(self._names[host], self.clock.now())
+
+    def _per_s(self, host: int) -> float:
+        return self.door.politeness.per_s(self._names[host], self.clock.now())
 
     def _must_commit(self, now: Micros) -> bool:
         return (
@@ -313,6 +319,13 @@ class Watch:
             if route.vantage == vantage:
                 self._rounds.want((platform, route.name), after, self.clock.now())
 
+    def _hurry(self, account: int) -> None:
+        """The list of an account is to be read before anything else of it."""
+        row = self._accounts.get(account)
+        if row is not None and account not in self._reading:
+            row.track.due = min(row.track.due, self.clock.now())
+            self._next_list = 0
+
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -423,6 +436,15 @@ class Watch:
             if row.id not in self._held:
                 self.schedule.put(row.id, self._host(row.host), row.track.due)
         self._last_commit = self.clock.now()
+        if now >= self._keep_at:
+            self._keep_learnt(now)
+
+    def _keep_learnt(self, now: Micros) -> None:
+        """What a crash before the next time forgets, the schedule learns again."""
+        self._keep_at = now + KEEP_EVERY
+        learnt = self.schedule.kept()
+        if learnt:
+            self.observatory.keep_learnt(learnt)
 
     def _canary(self, way: Way, canary: Canary, seen: Observation, now: Micros) -> bool:
         """Enter a canary's answer; a round that is over is kept (True), and may decide losses."""
@@ -462,5 +484,6 @@ class Watch:
         await self._streams.end()
         if self._answered or self._streams.unkept:
             self._commit(self.clock.now(), stopping=True)
+        self._keep_learnt(self.clock.now())
         self.observatory.end_session(self.clock.now())
         self.tell(Event("stopped", self.clock.now(), {"looks": self.progress.looks}))

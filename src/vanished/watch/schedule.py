@@ -1,24 +1,40 @@
-"""When to ask about which post: the first schedule, by age alone.
+"""When to ask about which post: what the loop asks of a schedule, and the one by age alone.
 
 Flat columns indexed by the post's row number; nothing else is state, so one scan of the present
-rebuilds it. No clock is read and no I/O done: `now` is an argument. The seam is small on purpose,
-so that a schedule that knows hazards and prices can take its place without the loop's noticing.
+rebuilds it. No clock is read and no I/O done: `now` is an argument. `by_price.ByPrice` is what a
+watch uses; `AgeBuckets` takes its place where the settings name intervals by age (`look_every_s`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vanished.archive.rows import PostRow, Scheduled
 from vanished.model import SECOND, Micros
 
 NEVER: Micros = int(np.iinfo(np.int64).max)
+PENDING: Micros = NEVER - 1  # as a date: the schedule is to give one, with others, at the commit
 RESCAN: Micros = SECOND  # a full scan costs a millisecond at a million posts: once a second will do
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A definite answer: proven alive at `alive_at` (or first met then), and at `seen_at` this."""
+
+    post: int
+    account: int
+    born: Micros
+    alive_at: Micros
+    seen_at: Micros
+    lost: bool
+    whole: bool = False  # with its account: many posts, one event
 
 
 class Schedule(Protocol):
@@ -28,10 +44,25 @@ class Schedule(Protocol):
         """Ask about `post` at `due`; replaces an earlier date."""
         ...
 
-    def put_all(
-        self, posts: npt.NDArray[np.int64], hosts: npt.NDArray[np.int32], due: npt.NDArray[np.int64]
+    def begin(self, posts: Scheduled, per_s: Callable[[int], float], now: Micros) -> None:
+        """Take up all posts at the start. `per_s(host)`: requests a second it may be asked."""
+        ...
+
+    def enter(
+        self, rows: Sequence[PostRow], hosts: Sequence[int], held: Container[int], now: Micros
     ) -> None:
-        """The same for whole columns, at the start."""
+        """These rows change with this commit: replace the date PENDING by one.
+
+        `held`: row numbers that are under way; they are put back when that look is over.
+        """
+        ...
+
+    def read(self, post: int, text: str) -> None:
+        """A look at `post` read these words; they may say what it is about."""
+        ...
+
+    def learn(self, seen: Sequence[Seen], now: Micros) -> None:
+        """Definite answers of this commit."""
         ...
 
     def take(self, now: Micros, room: Callable[[int], int], most: int) -> list[int]:
@@ -50,8 +81,15 @@ class Schedule(Protocol):
         """How many posts are due by `now` and not yet taken."""
         ...
 
-    def interval(self, born: Micros, now: Micros) -> Micros:
-        """How long to wait after a look at `now` that proved a post born at `born` alive."""
+    def kept(self) -> str:
+        """What was learnt, to be handed in at the next start; "" if there is nothing."""
+        ...
+
+    def interval(self, born: Micros, now: Micros) -> Micros | None:
+        """How long to wait after a look at `now` that proved a post born at `born` alive.
+
+        None: not by age alone; date it PENDING, and `enter` will say.
+        """
         ...
 
 
@@ -92,6 +130,7 @@ class AgeBuckets:
     def put_all(
         self, posts: npt.NDArray[np.int64], hosts: npt.NDArray[np.int32], due: npt.NDArray[np.int64]
     ) -> None:
+        """The dates of whole columns of posts."""
         if len(posts):
             self._grow(int(posts.max()) + 1)
             self._due[posts] = due
@@ -99,6 +138,24 @@ class AgeBuckets:
         self._ready.clear()
         self._ready_until = -1
         self._unseen = int(self._due.min())
+
+    def begin(self, posts: Scheduled, per_s: Callable[[int], float], now: Micros) -> None:
+        del per_s, now
+        self.put_all(posts.ids, posts.hosts, posts.due)
+
+    def enter(
+        self, rows: Sequence[PostRow], hosts: Sequence[int], held: Container[int], now: Micros
+    ) -> None:
+        """Every date is by age, so none is pending."""
+
+    def read(self, post: int, text: str) -> None:
+        """An age does not depend on words."""
+
+    def learn(self, seen: Sequence[Seen], now: Micros) -> None:
+        """Ages teach nothing."""
+
+    def kept(self) -> str:
+        return ""
 
     def _scan(self, now: Micros) -> None:
         """Collect what is due by `now`, longest overdue first."""

@@ -1,0 +1,226 @@
+"""The schedule by price as the watch uses it: rows and microseconds outside, columns inside.
+
+In: the rows of each commit, definite answers, the present's columns at the start. Out: dates, and
+the posts to ask now. It owns the learner of hazards; `kept` and the argument `learnt` carry over a
+restart what that knows. Nothing is read from a clock or a disk. What is not done here: lists are
+read at their own interval, and do not compete by price with looks.
+
+A post is dated by its worth while all that is known of it is that it is alive. Every other date (of
+the judge, of a missing place in a list, of a lost post's return) is a wish, and goes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vanished.archive.rows import PostRow, Scheduled
+from vanished.model import DAY, HOUR, SECOND, Micros
+from vanished.watch import columns as c
+from vanished.watch.columns import NO_DATE, Ids
+from vanished.watch.learning import Learner
+from vanished.watch.priced import Priced, Terms
+from vanished.watch.schedule import NEVER, PENDING, Seen
+from vanished.watch.topics import Topics
+
+ORIGIN: Micros = 1_577_836_800 * SECOND  # 2020 in UTC: the columns reach from 1952 to 2088
+UNPROVEN: Micros = HOUR  # until the next look, after an answer that proves nothing
+RETIRED: Micros = 30 * DAY  # what the present says of posts that only the census asks about
+
+
+class ByPrice:
+    """`serves`: how many posts one request of a platform answers for; 1 where it is not named."""
+
+    def __init__(
+        self,
+        serves: Mapping[str, int],
+        *,
+        terms: Terms | None = None,
+        learnt: str = "",
+        seed: int = 0,
+    ) -> None:
+        self._serves = serves
+        self.topics = Topics()
+        size = self.topics.size
+        self.learner = _learner(learnt, size) if learnt else Learner(size)
+        self._read: dict[int, int] = {}  # topics of posts that the columns do not hold yet
+        self._per_s: Callable[[int], float] = lambda host: 1.0
+        self._arms: dict[tuple[str, int], int] = {}
+        self._entered: dict[int, Micros] = {}  # dates given by `enter` that `put` will repeat
+        self.priced = Priced(self.learner, lambda host: self._per_s(host), terms=terms, seed=seed)
+
+    # -- what the loop asks -----------------------------------------------------------------
+
+    def begin(self, posts: Scheduled, per_s: Callable[[int], float], now: Micros) -> None:
+        self._per_s = per_s
+        if not len(posts.ids):
+            return
+        keys = posts.platform.astype(np.int64) << 32 | posts.hosts
+        each, at = np.unique(keys, return_inverse=True)
+        arms = [self._arm(posts.platforms[k >> 32], k & 0xFFFFFFFF) for k in each.tolist()]
+        self.priced.add(
+            posts.ids, born=_s(posts.born), last=_s(posts.last), account=posts.account,
+            arm=np.array(arms)[at],
+        )  # fmt: skip
+        plain = posts.plain & (posts.failures == 0)
+        others = posts.ids[~plain]
+        self.priced.wish(others, _s(posts.due[~plain]))
+        self.priced.rebuild(_one(now))
+        self.priced.date(posts.ids[plain], _one(now))
+
+    def put(self, post: int, host: int, due: Micros) -> None:
+        if self._entered.pop(post, None) == due or post >= self.priced.columns.used:
+            return
+        ids = np.array([post])
+        if due >= NEVER:
+            self.priced.drop(ids)
+        else:
+            self.priced.wish(ids, _s(np.array([due])))
+
+    def enter(
+        self, rows: Sequence[PostRow], hosts: Sequence[int], held: Container[int], now: Micros
+    ) -> None:
+        self._entered.clear()
+        if not rows:
+            return
+        columns = self.priced.columns
+        new = [(r, h) for r, h in zip(rows, hosts, strict=True) if not self._knows(r.id)]
+        if new:
+            self._meet([row for row, _ in new], [host for _, host in new])
+        for post, topic in self._read.items():
+            columns.topic[post] = topic
+        self._read.clear()
+        pending = [row for row in rows if row.track.due == PENDING]
+        failing = [row for row in pending if row.track.failures]
+        proven = [row for row in pending if not row.track.failures and _proven(row)]
+        for row in pending:
+            if not row.track.failures and not _proven(row):
+                row.track.due = now + UNPROVEN  # a wish
+        away = [row.id for row in (*failing, *proven) if row.id in held]
+        states = columns.flags[away].copy()
+        if proven:
+            asked = np.array([row.track.last_alive_at for row in proven], dtype=np.int64)
+            self.priced.alive(_ids(proven), _s(asked), _one(now))
+        if failing:
+            self.priced.failed(_ids(failing), _one(now))
+        for row in (*proven, *failing):
+            due = int(columns.due[row.id])
+            row.track.due = now + RETIRED if due == NO_DATE else max(now, ORIGIN + due * SECOND)
+            self._entered[row.id] = row.track.due
+        columns.flags[away], columns.due[away] = states, NO_DATE  # their look goes on
+
+    def learn(self, seen: Sequence[Seen], now: Micros) -> None:
+        if not seen:
+            return
+        born, alive, at = (
+            np.array([getattr(each, name) for each in seen], dtype=np.float64) / SECOND
+            for name in ("born", "alive_at", "seen_at")
+        )
+        self.learner.observe(
+            _one(now), alive - born, at - born,
+            np.array([each.account for each in seen], dtype=np.int64),
+            self._topics_of(np.array([each.post for each in seen]))[:, None],
+            np.array([each.lost for each in seen], dtype=np.bool_),
+            whole=np.array([each.whole for each in seen], dtype=np.bool_),
+        )  # fmt: skip
+        came, went = self.learner.switched()
+        if len(came) or len(went):  # old posts have dates hours away: they do not wait for them
+            self.priced.rerank(np.concatenate([came, went]), _one(now))
+
+    def read(self, post: int, text: str) -> None:
+        """Find a topic for each post once; after a restart again, as its words are read again."""
+        columns = self.priced.columns
+        known = post < columns.used and columns.topic[post]
+        if not known and post not in self._read:
+            topic = next(iter(self.topics.of(text)), 0)
+            self._read[post] = topic
+
+    def _topics_of(self, posts: Ids) -> Ids:
+        topics = np.zeros(len(posts), dtype=np.int64)
+        known = posts < self.priced.columns.used
+        topics[known] = self.priced.columns.topic[posts[known]]
+        return topics
+
+    def take(self, now: Micros, room: Callable[[int], int], most: int) -> list[int]:
+        taken: list[int] = self.priced.take(_one(now), room, most).tolist()
+        return taken
+
+    def next_due(self, now: Micros) -> Micros:
+        due = self.priced.next_due()
+        retry_s = self.priced.queues.retry_in_s(self._per_s)
+        dates = [] if due == NO_DATE else [ORIGIN + due * SECOND]
+        if np.isfinite(retry_s):
+            dates.append(now + int((retry_s + 1) * SECOND))
+        # A tick of the second that is under way was made: what came due since waits for the next.
+        return max(min(dates), _next_second(now)) if dates else NEVER
+
+    def waiting(self) -> list[int]:
+        return self.priced.queues.waiting()
+
+    def backlog(self, now: Micros) -> int:
+        columns = self.priced.columns
+        due = int(np.count_nonzero(columns.due[: columns.used] <= _one(now)))
+        return due + self.priced.queues.length()
+
+    def interval(self, born: Micros, now: Micros) -> None:
+        return None
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _arm(self, platform: str, host: int) -> int:
+        """The number of the kind of request that asks `host` about posts of `platform`."""
+        number = self._arms.get((platform, host))
+        if number is None:
+            number = self._arms[platform, host] = len(self._arms)
+            self.priced.arm(number, host, self._serves.get(platform, 1))
+        return number
+
+    def _knows(self, row: int) -> bool:
+        columns = self.priced.columns
+        return row < columns.used and bool(columns.flags[row] & c.LIVE)
+
+    def _meet(self, rows: Sequence[PostRow], hosts: Sequence[int]) -> None:
+        born = [row.post.published_at or row.post.first_seen_at for row in rows]
+        last = [row.track.last_alive_at or row.post.first_seen_at for row in rows]
+        arms = [self._arm(row.post.platform, host) for row, host in zip(rows, hosts, strict=True)]
+        self.priced.add(
+            _ids(rows), born=_s(np.array(born)), last=_s(np.array(last)),
+            account=np.array([row.account_id for row in rows]), arm=np.array(arms),
+        )  # fmt: skip
+
+    # -- over a restart ---------------------------------------------------------------------
+
+    def kept(self) -> str:
+        """What was learnt, as text; no name and no address is in it."""
+        arrays = self.learner.kept()
+        return json.dumps({name: np.round(array, 9).tolist() for name, array in arrays.items()})
+
+
+def _learner(text: str, topics: int) -> Learner:
+    arrays = {name: np.array(values, dtype=float) for name, values in json.loads(text).items()}
+    return Learner.of(topics, arrays)
+
+
+def _proven(row: PostRow) -> bool:
+    """Whether the last look at it proved it alive."""
+    last = row.track.last_alive_at
+    return last is not None and last >= row.track.last_asked_at
+
+
+def _ids(rows: Sequence[PostRow]) -> Ids:
+    return np.array([row.id for row in rows], dtype=np.int64)
+
+
+def _one(time: Micros) -> float:
+    return (time - ORIGIN) / SECOND
+
+
+def _s(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    return (times - ORIGIN) / SECOND
+
+
+def _next_second(now: Micros) -> Micros:
+    return now - (now - ORIGIN) % SECOND + SECOND
