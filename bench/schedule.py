@@ -34,7 +34,7 @@ from bench.schedule_policies import (
 from bench.schedule_texts import texts
 from bench.schedule_world import CURVE, LARGE, PAGES, Ints, Outcome, Shape, World
 from bench.schedule_world import run as run_world
-from vanished.watch.topics import Topics
+from vanished.watch.topics import WIDTH, Topics
 
 SEEDS = (1, 2, 3)
 FAILING = 0.2
@@ -152,9 +152,13 @@ def _with_texts(world: World) -> Rank:
 
 
 def topics_of(world: World, *, silent: float = 0.0) -> Ints:
-    """A column with the cluster that each post's text gets as it comes."""
+    """A row with the topic numbers that each post's text gets as it comes."""
     topics = Topics()
-    return np.array([topics.of(text)[:1] for text in texts(world, silent=silent)], dtype=np.int64)
+    rows = np.zeros((len(world.topic), WIDTH), dtype=np.int64)
+    for row, text in zip(rows, texts(world, silent=silent), strict=True):
+        numbers = topics.of(text)
+        row[: len(numbers)] = numbers
+    return rows
 
 
 def _bias_with_failures() -> tuple[float, float]:

@@ -60,8 +60,11 @@ def test_known_terms_have_numbers_of_their_own() -> None:
     number, *known = found.of("A tank man stood there")
     assert 4 <= number < found.size
     assert known == [2]
-    assert found.of("天安，TANK MAN, x")[1:] == (1, 3)  # the rarest so far, at most two
-    assert len(found.of("天安，TANK MAN, x")) == WIDTH
+    for _ in range(20):
+        numbers = found.of("天安，TANK MAN, x")
+        assert numbers[-2:] == (1, 3)  # the rarest so far, at most two
+        assert all(4 <= number < found.size for number in numbers[:-2])
+        assert 3 <= len(numbers) <= WIDTH
 
 
 def test_a_text_without_letters_has_no_topic() -> None:

@@ -22,14 +22,16 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-WIDTH = 3  # numbers a post at most: its cluster, and the rarest known terms
+WIDTH = 4  # numbers a post at most: one or two clusters, and the two rarest known terms
+CLOSE = 2.0  # log odds within which the second cluster counts too
 BUCKETS = 1 << 13  # of hashed n-grams
 CLUSTERS = 64
 SMOOTH, SHARE = (
     300.0,
     2.0,
 )  # a cluster is mixed with so many n-grams of all posts, and times its own
-STRANGE = 1 / 128  # the share of all posts that the thought of a new subject weighs as much as
+MOST_SMOOTH = 10_000.0  # of all posts, in large clusters
+STRANGE = 1 / 64  # the share of all posts that the thought of a new subject weighs as much as
 MEMORY = 40_000.0  # posts after which a count has fallen to 1/e
 RECENT = 4096  # newest posts that may be placed anew
 AGAIN = 4  # of them with each post
@@ -91,14 +93,14 @@ class Topics:
         self._age()
         self._all[places] += self._weight
         self._total += self._weight * len(places)
-        cluster = self._closest(places)
+        cluster, *second = self._closest(places)
         self._count(cluster, places, self._weight)
         self._keep(places, cluster)
         for _ in range(AGAIN):
             self._turn = (self._turn + STRIDE) % RECENT
             if self._turn < len(self._recent):
                 self._place_anew(self._turn)
-        return (1 + len(self._terms) + cluster, *known)
+        return (*(1 + len(self._terms) + number for number in (cluster, *second)), *known)
 
     def _known(self, text: str) -> list[int]:
         """The known terms in a text that were met least so far."""
@@ -110,18 +112,23 @@ class Topics:
             if text.startswith(self._terms[number - 1], i)
         }
         self._met[list(found)] += 1
-        return sorted(found, key=lambda number: (self._met[number], number))[: WIDTH - 1]
+        return sorted(found, key=lambda number: (self._met[number], number))[:2]
 
-    def _closest(self, places: npt.NDArray[np.int64]) -> int:
-        """The cluster under which the n-grams are likeliest; for a new subject the least used."""
-        mixed = self._weight * SMOOTH + SHARE * self._length
+    def _closest(self, places: npt.NDArray[np.int64]) -> list[int]:
+        """The cluster under which the n-grams are likeliest; for a new subject the least used.
+
+        After it the second likeliest, if it comes close.
+        """
+        mixed = np.minimum(self._weight * SMOOTH + SHARE * self._length, self._weight * MOST_SMOOTH)
         usual = np.multiply.outer(self._all[places] / self._total, mixed).astype(np.float32)
         odds = np.log1p(np.maximum(self._grams[places], 0.0) / usual).sum(axis=0, dtype=np.float64)
         odds -= len(places) * np.log1p(self._length / mixed)
         posts = np.maximum(self._posts, 1e-9 * self._weight)
         odds += np.log(posts / max(self._weight, STRANGE * float(self._posts.sum())))
-        best = int(np.argmax(odds))
-        return best if odds[best] > 0 else int(np.argmin(self._posts))
+        second, best = (int(number) for number in np.argsort(odds)[-2:])
+        if odds[best] <= 0:
+            return [int(np.argmin(self._posts))]
+        return [best, second] if odds[second] > max(odds[best] - CLOSE, 0.0) else [best]
 
     def _count(self, cluster: int, places: npt.NDArray[np.int64], weight: float) -> None:
         self._grams[places, cluster] += weight
@@ -140,7 +147,7 @@ class Topics:
     def _place_anew(self, at: int) -> None:
         places, weight = self._recent[at], float(self._with[at])
         self._count(int(self._placed[at]), places, -weight)
-        self._placed[at] = cluster = self._closest(places)
+        self._placed[at] = cluster = self._closest(places)[0]
         self._count(cluster, places, weight)
 
     def _age(self) -> None:
