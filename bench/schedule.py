@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from rich.console import Console
@@ -38,6 +39,7 @@ from vanished.watch.topics import WIDTH, Topics
 
 SEEDS = (1, 2, 3)
 FAILING = 0.2
+EARLIER = 45_000  # texts, five days of them, that the topics have read when the run begins
 POLICIES: Mapping[str, Callable[[World], Rank]] = {
     "round-robin": round_robin,
     "age back-off": age_buckets,
@@ -151,11 +153,14 @@ def _with_texts(world: World) -> Rank:
     return Learned(world, topics=topics_of(world))
 
 
-def topics_of(world: World, *, silent: float = 0.0) -> Ints:
+def topics_of(world: World, *, silent: float = 0.0, earlier: int = EARLIER) -> Ints:
     """A row with the topic numbers that each post's text gets as it comes."""
     topics = Topics()
+    stream = texts(world, silent=silent, earlier=earlier)
+    for text in islice(stream, earlier):
+        topics.of(text)
     rows = np.zeros((len(world.topic), WIDTH), dtype=np.int64)
-    for row, text in zip(rows, texts(world, silent=silent), strict=True):
+    for row, text in zip(rows, stream, strict=True):
         numbers = topics.of(text)
         row[: len(numbers)] = numbers
     return rows

@@ -19,12 +19,15 @@ SHARED_WORDS = 2000
 TOPIC_WORDS = 24
 
 
-def texts(world: World, *, silent: float = 0.0) -> Iterator[str]:
-    """One text a post, in the order of the posts; a share `silent` does not name its topic."""
+def texts(world: World, *, silent: float = 0.0, earlier: int = 0) -> Iterator[str]:
+    """One text a post, in the order of the posts; a share `silent` does not name its topic.
+
+    Before them come `earlier` texts of posts on the same topics, older than the world.
+    """
     rng = np.random.default_rng([world.seed, 11])
     words = _words(rng, SHARED_WORDS + TOPICS * TOPIC_WORDS)
     shared, own = _zipf(SHARED_WORDS), _zipf(TOPIC_WORDS)
-    for topic in world.topic.tolist():
+    for topic in [*rng.integers(0, TOPICS, earlier).tolist(), *world.topic.tolist()]:
         chosen = rng.choice(SHARED_WORDS, rng.integers(10, 31), p=shared).tolist()
         if rng.random() >= silent:
             named = rng.choice(TOPIC_WORDS, rng.integers(1, 5), p=own)
