@@ -92,7 +92,7 @@ async def test_a_loss_is_noticed_within_minutes_and_bracketed(observatory: Obser
     assert verdict_of(observatory, "p2") is None
     assert progress.losses == 1
     assert budget.short == []
-    assert schedule.learner._lost.sum() == pytest.approx(1.0)
+    assert schedule.beliefs.learner._lost.sum() == pytest.approx(1.0)
     asked = [at for post, at in source.asked if post == "p2"]
     assert min(np.diff(asked)) >= 55 * SECOND  # two posts do not use a host's whole allowance
 
@@ -122,7 +122,7 @@ async def test_a_fifth_of_errors_makes_no_false_loss_and_exceeds_no_bucket(
         interval = verdict_of(observatory, name).interval
         assert (interval.last_alive_at or 0) < at <= interval.first_gone_at
     assert budget.short == []
-    assert schedule.learner._lost.sum() == pytest.approx(4.0)
+    assert schedule.beliefs.learner._lost.sum() == pytest.approx(4.0)
 
 
 async def test_an_outage_proves_nothing_and_is_caught_up_with(observatory: Observatory) -> None:
@@ -134,7 +134,7 @@ async def test_an_outage_proves_nothing_and_is_caught_up_with(observatory: Obser
     )  # fmt: skip
     watch, schedule, budget = watching(observatory, source, rate=0.2)
     await watch.run(outage[0])
-    exposed = schedule.learner._exposed.sum()
+    exposed = schedule.beliefs.learner._exposed.sum()
     progress = await _again(observatory, source, watch, outage[1])
     assert progress.losses == 0
     assert progress.failed < 0.3 * 0.2 * 3 * 3600  # a dead host is not hammered
@@ -181,9 +181,9 @@ async def test_what_was_learnt_outlives_the_watch(observatory: Observatory) -> N
     )  # fmt: skip
     watch, schedule, _ = watching(observatory, source)
     await watch.run(START + 2 * HOUR)
-    learner = ByPrice({}, learnt=observatory.learnt()).learner
+    learner = ByPrice({}, learnt=observatory.learnt()).beliefs.learner
     account = observatory.account_rows()[0].id
-    assert learner.p[account] == pytest.approx(schedule.learner.p[account], rel=0.05)
+    assert learner.p[account] == pytest.approx(schedule.beliefs.learner.p[account], rel=0.05)
     assert learner.p[account] > 4 * FIRST_P
     assert "p1" not in observatory.learnt()
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from vanished.archive.rows import PostRow, Scheduled
 from vanished.model import DAY, HOUR, SECOND, Micros
 from vanished.watch import columns as c
+from vanished.watch.beliefs import Beliefs
 from vanished.watch.columns import NO_DATE, Ids
 from vanished.watch.learning import Learner
 from vanished.watch.priced import Priced, Terms
@@ -45,12 +46,12 @@ class ByPrice:
         self._serves = serves
         self.topics = Topics()
         size = self.topics.size
-        self.learner = _learner(learnt, size) if learnt else Learner(size)
-        self._read: dict[int, int] = {}  # topics of posts that the columns do not hold yet
+        self.beliefs = Beliefs(_learner(learnt, size) if learnt else Learner(size))
+        self._read: dict[int, int] = {}  # sets of topics that the columns do not hold yet
         self._per_s: Callable[[int], float] = lambda host: 1.0
         self._arms: dict[tuple[str, int], int] = {}
         self._entered: dict[int, Micros] = {}  # dates given by `enter` that `put` will repeat
-        self.priced = Priced(self.learner, lambda host: self._per_s(host), terms=terms, seed=seed)
+        self.priced = Priced(self.beliefs, lambda host: self._per_s(host), terms=terms, seed=seed)
 
     # -- what the loop asks -----------------------------------------------------------------
 
@@ -119,24 +120,22 @@ class ByPrice:
             np.array([getattr(each, name) for each in seen], dtype=np.float64) / SECOND
             for name in ("born", "alive_at", "seen_at")
         )
-        self.learner.observe(
+        changed = self.beliefs.observe(
             _one(now), alive - born, at - born,
             np.array([each.account for each in seen], dtype=np.int64),
-            self._topics_of(np.array([each.post for each in seen]))[:, None],
+            self._topics_of(np.array([each.post for each in seen])),
             np.array([each.lost for each in seen], dtype=np.bool_),
             whole=np.array([each.whole for each in seen], dtype=np.bool_),
         )  # fmt: skip
-        came, went = self.learner.switched()
-        if len(came) or len(went):  # old posts have dates hours away: they do not wait for them
-            self.priced.rerank(np.concatenate([came, went]), _one(now))
+        if len(changed):  # old posts have dates hours away: they do not wait for them
+            self.priced.rerank(changed, _one(now))
 
     def read(self, post: int, text: str) -> None:
-        """Find a topic for each post once; after a restart again, as its words are read again."""
+        """Find topics for each post once; after a restart again, as its words are read again."""
         columns = self.priced.columns
         known = post < columns.used and columns.topic[post]
         if not known and post not in self._read:
-            topic = next(iter(self.topics.of(text)), 0)
-            self._read[post] = topic
+            self._read[post] = self.beliefs.sets.number(self.topics.of(text))
 
     def _topics_of(self, posts: Ids) -> Ids:
         topics = np.zeros(len(posts), dtype=np.int64)
@@ -195,7 +194,7 @@ class ByPrice:
 
     def kept(self) -> str:
         """What was learnt, as text; no name and no address is in it."""
-        arrays = self.learner.kept()
+        arrays = self.beliefs.learner.kept()
         return json.dumps({name: np.round(array, 9).tolist() for name, array in arrays.items()})
 
 

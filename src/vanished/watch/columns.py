@@ -32,7 +32,7 @@ TYPES = {
     "due": np.int32,
     "account": np.uint32,
     "arm": np.uint32,  # the kind of request that answers for it: whose budget, how many a request
-    "topic": np.uint16,  # 0: none
+    "topic": np.uint16,  # the number of its set of topics; 0: none
     "flags": np.uint8,
 }
 BYTES = sum(np.dtype(kind).itemsize for kind in TYPES.values())

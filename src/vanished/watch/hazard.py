@@ -159,17 +159,18 @@ def wait_s(
     """Seconds from the last proof until W = share · price; inf where the post retires.
 
     A post retires where its index stays below the price even after `cap_s` seconds: no wait repays
-    a look. `excess` begins `excess_from_s` seconds after the proof. All arguments broadcast.
+    a look. `excess` begins `excess_from_s` seconds after the proof, and the cap is counted from
+    there: what retired long ago is wanted again. All arguments broadcast.
     """
     age0 = np.maximum(np.asarray(age0_s, dtype=np.float64), 0.0)
     weigh, price_, hazard, begins, age0 = np.broadcast_arrays(
         factor(curve, p, age0), np.asarray(price, float), excess, excess_from_s, age0
     )
-    problem = _Problem(
-        curve, weigh, age0, np.asarray(hazard, float), np.asarray(begins, float), objective
-    )
-    at_cap = problem.value(np.full(age0.shape, cap_s))
-    wait = np.minimum(problem.solve(share * price_), cap_s)
+    hazard, begins = np.asarray(hazard, float), np.asarray(begins, float)
+    problem = _Problem(curve, weigh, age0, hazard, begins, objective)
+    longest = cap_s + np.where(hazard > 0, begins, 0.0)
+    at_cap = problem.value(longest)
+    wait = np.minimum(problem.solve(share * price_), longest)
     return np.asarray(np.where(at_cap < price_, np.inf, wait))
 
 

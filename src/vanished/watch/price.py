@@ -21,6 +21,7 @@ GAIN = 0.25
 MOST_STEP = 0.05  # of the logarithm, a minute
 FAR = 30.0  # a price strays from what the hazards alone would make it by this factor at most
 LEAST = 1e-9
+WAITING = 0.15  # of a minute's allowance is left waiting, so that no request is left unspent
 
 
 def opening(
@@ -99,7 +100,7 @@ class Prices:
         for host, allowed in allowance.items():
             self._know(host + 1)
             if allowed > 0:
-                off = (demand.get(host, 0.0) - allowed) / allowed
+                off = demand.get(host, 0.0) / allowed - 1.0 - WAITING
                 step = float(np.clip(GAIN * off, -MOST_STEP, MOST_STEP))
                 self.by_host[host] *= np.exp(step)
             if host in middle:

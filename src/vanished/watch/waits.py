@@ -4,12 +4,14 @@ In: an age curve. Out: waits for whole columns, some 20 times as fast as solving
 Without an excess the wait depends on two numbers only, the age at the last proof and the price in
 units of the post's own weight p / (1 - p F(a0)); the table holds their logarithms' grid, and what
 lies between is interpolated. That is good to a few per cent, and enough: dates are set early and
-weighed again when they come. Posts under an excess are solved one by one, as columns.
+weighed again when they come. Posts under an excess are solved for, and those near the age from
+which on there are no losses: between a wait that ends and one that does not nothing lies.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from vanished.watch.columns import Floats
 from vanished.watch.hazard import CAP_S, AgeCurve, Objective, factor, wait_s
@@ -56,27 +58,36 @@ class Waits:
         `excess`: additional hazards a second, which begin `begins_s` seconds after the proof.
         """
         unit = share * price / np.maximum(factor(self.curve, p, age0_s), 1e-12)
-        waits = self._table(np.maximum(age0_s, FROM_AGE_S), unit)
+        waits, cut = self._table(np.maximum(age0_s, FROM_AGE_S), unit)
+        solved = np.flatnonzero(cut)
         if excess is not None and begins_s is not None:
-            swept = np.flatnonzero(excess)
-            waits[swept] = wait_s(
-                self.curve, p[swept], age0_s[swept], price[swept], excess=excess[swept],
-                excess_from_s=begins_s[swept], share=share, objective=self.objective,
-                cap_s=self.cap_s,
+            solved = np.flatnonzero(cut | (excess > 0))
+            some = excess[solved]
+            swept = {"excess": some, "excess_from_s": np.where(some > 0, begins_s[solved], 0.0)}
+        else:
+            swept = {}
+        if len(solved):
+            waits[solved] = wait_s(
+                self.curve, p[solved], age0_s[solved], price[solved], share=share,
+                objective=self.objective, cap_s=self.cap_s, **swept,
             )  # fmt: skip
         return waits
 
-    def _table(self, age: Floats, unit: Floats) -> Floats:
+    def _table(self, age: Floats, unit: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Waits, and where they must be solved for: between a wait that ends and an endless one."""
         x = np.clip((np.log(age) - self._age0) / self._age_step, 0, AGES - 1.001)
         y = np.clip((np.log(unit) - self._price0) / self._price_step, 0, PRICES - 1.001)
         i, j = x.astype(np.int64), y.astype(np.int64)
         x, y = x - i, y - j
         at = i * PRICES + j
         logs = self._logs
-        low = logs[at] * (1 - y) + logs[at + 1] * y
-        high = logs[at + PRICES] * (1 - y) + logs[at + PRICES + 1] * y
-        waits = np.exp(low * (1 - x) + high * x)
-        return np.where(waits > self.cap_s, np.inf, waits)
+        a, b, c, d = logs[at], logs[at + 1], logs[at + PRICES], logs[at + PRICES + 1]
+        waits = np.exp((a * (1 - y) + b * y) * (1 - x) + (c * (1 - y) + d * y) * x)
+        longest = np.log(self.cap_s)
+        least = np.minimum(np.minimum(a, b), np.minimum(c, d))
+        most = np.maximum(np.maximum(a, b), np.maximum(c, d))
+        cut = (least <= longest) & (most > longest + 1.0)
+        return np.where(waits > self.cap_s, np.inf, waits), cut
 
 
 def _grid(first: float, last: float, steps: int) -> tuple[float, float]:

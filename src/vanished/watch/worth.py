@@ -29,12 +29,12 @@ class Hazards(Protocol):
 
     @property
     def excess(self) -> Floats:
-        """By topic number: additional hazard a second; 0 at number 0, which is no topic."""
+        """By set of topics: additional hazard a second; 0 at number 0, which holds none."""
         ...
 
     @property
     def began_s(self) -> Floats:
-        """By topic number: when that hazard began, in seconds on the schedule's axis."""
+        """By set of topics: when that hazard began, in seconds on the schedule's axis."""
         ...
 
     def chance(self, account: Ids) -> Floats:
