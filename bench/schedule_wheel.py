@@ -19,6 +19,10 @@ from vanished.watch.learning import Learner
 from vanished.watch.priced import Priced, Terms
 from vanished.watch.worth import Hazards
 
+STILL_S = 600
+"""How long an excess that ended is still believed in: hazards cannot say that it ended, and what it
+did until then is still to be noticed."""
+
 
 class Wheel:
     """Asks about whom the watch's schedule takes."""
@@ -112,7 +116,7 @@ class Truth:
         world = self._world
         if world.sweep_s is None:
             return False
-        on = world.sweep_s < now <= world.sweep_end_s
+        on = world.sweep_s < now <= world.sweep_end_s + STILL_S
         if on == bool(self.excess[1]):
             return False
         self.excess = np.array([0.0, SWEEP_HAZARD if on else 0.0])

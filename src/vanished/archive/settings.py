@@ -38,7 +38,7 @@ class WatchSettings:
     commit_every_s: float = 0.5
     shortest_s: float = 60.0
     objective: Literal["mean", "log"] = "mean"
-    census: float = 0.025
+    census: float = 0.02
     look_every_s: Steps = ()  # empty: looks go where they are worth their price
 
 

@@ -24,7 +24,7 @@ discover_every_s = 300       # how often an account's list is read
 commit_every_s = 0.5         # how long an answer may wait before it is kept for good
 shortest_s = 60              # no post is looked at more often, but where a loss is to be confirmed
 objective = "mean"           # what looks are to make small: the mean delay of notice, or its "log"
-census = 0.025               # share of looks at posts drawn at random, which keep the rest honest
+census = 0.02                # share of looks at posts drawn at random, which keep the rest honest
 # look_every_s = [[3600, 300], [86400, 3600]]
                              # instead of all that: younger than an hour every 5 minutes, younger
                              # than a day every hour, older ones every 7 days

@@ -48,7 +48,7 @@ class Terms:
 
     objective: Objective = "mean"
     shortest_s: float = 60.0  # between two looks at a post that nobody wished for
-    census: float = 0.025  # share of looks that go to posts drawn at random
+    census: float = 0.02  # share of looks that go to posts drawn at random
     cap_s: float = CAP_S  # a loss noticed later is as good as not noticed
     first_price: float = 10.0
 
