@@ -194,7 +194,7 @@ def scan_s() -> float:
 
 def _hundred_million(folder: str, answer: Connection) -> None:
     """A file of columns for 10^8 posts, all in use, scanned once; the process's own memory."""
-    columns = Columns.mapped(Path(folder) / "columns", 100 * MILLION)
+    columns = Columns.mapped(Path(folder), 100 * MILLION)
     columns.used = 100 * MILLION
     for start in range(0, 100 * MILLION, MILLION):
         part = slice(start, start + MILLION)
@@ -220,7 +220,7 @@ def hundred_million() -> float:
 
 
 def _until_killed(folder: str, ready: Connection) -> None:
-    columns = Columns.mapped(Path(folder) / "columns", LARGE)
+    columns = Columns.mapped(Path(folder), LARGE)
     made = filled(LARGE, columns)
     minute(made, BEGIN)
     made.take(float(BEGIN + 60), lambda host: 1000, 1000)  # under way
@@ -242,7 +242,7 @@ def restart_s() -> float:
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         began = time.perf_counter()
-        columns = Columns.mapped(Path(folder) / "columns", LARGE)
+        columns = Columns.mapped(Path(folder), LARGE)
         columns.used = used
         made = Priced(known(), lambda host: 3000.0, columns=columns)
         made.arm(0, 0)

@@ -17,7 +17,7 @@ from vanished.watch.hazard import AgeCurve, index, wait_s
 from vanished.watch.price import FAR, Prices, opening
 from vanished.watch.priced import CENSUS_REST_S, EARLY, Priced, Terms
 from vanished.watch.queues import AGAIN, RETRIES, SAVED
-from vanished.watch.waits import Waits
+from vanished.watch.tables import Tables
 
 CURVE = AgeCurve([120, 480, 1800, 86400, 259200], [0, 0.05, 0.3, 0.9, 1])
 HOUR_S = 3600.0
@@ -125,7 +125,7 @@ def test_waits_from_the_table_are_those_of_the_solver(objective: str) -> None:
     price = (
         np.exp(rng.uniform(-2, 5, 20_000)) if objective == "mean" else rng.uniform(0, 0.1, 20_000)
     )
-    made = Waits(CURVE, objective=objective)  # type: ignore[arg-type]
+    made = Tables(CURVE, objective=objective)  # type: ignore[arg-type]
     table = made.until(p, age, price, 0.8)
     exact = wait_s(CURVE, p, age, 0.8 * price, share=1.0, objective=objective)  # type: ignore[arg-type]
     assert (np.isinf(table) != np.isinf(exact)).mean() < 0.02
@@ -134,6 +134,31 @@ def test_waits_from_the_table_are_those_of_the_solver(objective: str) -> None:
     assert np.quantile(off, 0.99) < 0.05
     assert np.quantile(off, 0.999) < 0.25
     assert both.mean() > 0.1
+
+
+@pytest.mark.parametrize("objective", ["mean", "log"])
+def test_worth_from_the_table_is_that_of_the_formula(objective: str) -> None:
+    rng = np.random.default_rng(2)
+    p, age = rng.gamma(0.35, 0.15, 20_000) + 1e-5, rng.exponential(12 * HOUR_S, 20_000)
+    tau = np.exp(rng.uniform(np.log(60.0), np.log(2 * 86_400), 20_000))
+    table = Tables(CURVE, objective=objective).worth(p, age, tau)  # type: ignore[arg-type]
+    exact = index(CURVE, p, age, tau, objective=objective)  # type: ignore[arg-type]
+    some = exact > exact.max() * 1e-7  # less is never worth a price
+    off = np.abs(np.log(table[some] / exact[some]))
+    assert np.quantile(off, 0.99) < 0.05
+    assert some.mean() > 0.5
+
+
+def test_a_table_has_no_gap_before_the_last_losses() -> None:
+    """Between a wait that ends and one that does not, interpolation would say days."""
+    age = np.linspace(60 * HOUR_S, 72 * HOUR_S - 60, 5000)
+    p, price = np.full(5000, 0.05), np.full(5000, 0.6)
+    table = Tables(CURVE).until(p, age, price, 0.8)
+    exact = wait_s(CURVE, p, age, 0.8 * price, share=1.0)
+    ends = np.isfinite(exact) & np.isfinite(table)
+    assert (np.isfinite(exact) != np.isfinite(table)).mean() < 0.002
+    assert np.abs(np.log(table[ends] / exact[ends])).max() < 0.05
+    assert ends.mean() > 0.9
 
 
 def test_the_opening_price_makes_demand_equal_the_allowance() -> None:

@@ -66,7 +66,12 @@ class AgeCurve:
 
     def cdf(self, age_s: FloatsLike) -> Floats:
         """F at ages in seconds, shaped like them."""
-        return self.both(age_s)[0]
+        age = np.asarray(age_s, dtype=np.float64)
+        j = self.piece(age)
+        logs = np.log(
+            np.maximum(age, self.knots_s[0]) / self._at[j]
+        )  # 0 slope below the first knot
+        return np.asarray(self._low[j] + self._slope[j] * logs)
 
     def integral(self, age_s: FloatsLike) -> Floats:
         """G, the integral of F from 0 to the age, in seconds."""

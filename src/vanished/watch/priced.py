@@ -34,7 +34,8 @@ SPENT_AT = 0.5  # of the price: what capacity that is left over goes to
 JITTER = 0.05
 FIRST = 1e9  # above any worth that hazards make
 FLOOR_S = 22 * 3600.0  # whoever was not asked for so long goes first: a day is kept
-SAMPLE = 50_000  # posts that stand for all where a price is opened
+SAMPLE = 50_000  # posts that stand for all where a price is opened,
+FEWER = 5_000  # and each minute
 RETRY_S = (30.0, 3600.0)  # first and longest wait after failures; each is twice the one before
 REVISED_EVERY_S = 3600  # every post's date is computed anew this often, a part of them each minute
 REST_S = 10  # how often what is left over is given away
@@ -183,10 +184,10 @@ class Priced:
     def _hosts(self, ids: Ids) -> Ids:
         return self.prices.host_of_arm[self.columns.arm[ids]]
 
-    def _middle(self, now: float) -> dict[int, float]:
+    def _middle(self, now: float, sample: int = SAMPLE) -> dict[int, float]:
         """What each host's price would be if only hazards counted, from a sample of the posts."""
         used = self.columns.used
-        drawn = np.sort(self._chance.integers(0, used, SAMPLE)) if used > SAMPLE else None
+        drawn = np.sort(self._chance.integers(0, used, sample)) if used > sample else None
         ids = np.arange(used) if drawn is None else drawn
         weight = used / max(len(ids), 1)
         ids = ids[(self.columns.flags[ids] & c.LIVE) > 0]
@@ -247,7 +248,7 @@ class Priced:
 
     def _weigh(self, fresh: Ids, now: float) -> None:
         """Put what came and what was carried over in order; back into the wheel what can wait."""
-        carried = self.queues.carried(now, fresh=len(fresh))
+        carried = self.queues.carried(now)
         if len(carried):
             standing = self.columns.flags[carried] & ~c.FAILED
             carried = carried[standing == (c.LIVE | c.QUEUED)]  # not moved, dropped or wished since
@@ -276,7 +277,7 @@ class Priced:
 
     def _each_minute(self, now: float, since_s: int) -> None:
         self._revise(now)
-        middle = self._middle(now)
+        middle = self._middle(now, FEWER if since_s else SAMPLE)
         if not since_s:
             for host, price in middle.items():
                 self.prices.open(host, price)

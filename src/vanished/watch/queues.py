@@ -23,7 +23,8 @@ from vanished.watch.columns import Floats, Ids
 RETRIES = 0.1  # of a host's requests
 SAVED = 10.0  # retries that a host can have saved up
 AGAIN = 2  # failures in a row from which on a look counts as a retry
-RANKED_PER_S = 100_000  # longer queues are put in order less often than once a second
+WEIGHED_EVERY_S = 5  # what waits is weighed again so often: its worth rises slowly,
+WEIGHED_PER_S = 100_000  # and long queues' less often still
 _NONE: Ids = np.zeros(0, np.int64)
 
 
@@ -32,6 +33,8 @@ class _Queue:
     wished: deque[int] = field(default_factory=deque)
     ready: Ids = field(default_factory=lambda: _NONE)  # the largest worth first
     retry: Ids = field(default_factory=lambda: _NONE)
+    ready_worth: Floats = field(default_factory=lambda: np.zeros(0))
+    retry_worth: Floats = field(default_factory=lambda: np.zeros(0))
     retries: float = 1.0  # looks at the third queue that are paid for
 
 
@@ -40,7 +43,7 @@ class Queues:
 
     def __init__(self) -> None:
         self._by_host: dict[int, _Queue] = {}
-        self._ranked = -np.inf
+        self._weighed = -np.inf
         self._coming: list[tuple[Ids, Ids, Floats, npt.NDArray[np.uint8]]] = []
 
     def clear(self) -> None:
@@ -57,20 +60,16 @@ class Queues:
         for row, host in zip(ids.tolist(), hosts.tolist(), strict=True):
             self._of(host).wished.append(row)
 
-    def carried(self, now: float, *, fresh: int) -> Ids:
-        """Take out what was ranked earlier, to be weighed again with `fresh` newcomers.
-
-        Long queues keep their order for some seconds: the worth of what waits rises slowly.
-        """
+    def carried(self, now: float) -> Ids:
+        """Take out what was ranked earlier, if it is time to weigh it again."""
         waiting = sum(len(q.ready) + len(q.retry) for q in self._by_host.values())
-        if not fresh and not waiting:
-            return _NONE
-        if now - self._ranked < 1 + waiting / RANKED_PER_S:
+        if not waiting or now - self._weighed < WEIGHED_EVERY_S + waiting / WEIGHED_PER_S:
             return _NONE
         found = [part for q in self._by_host.values() for part in (q.ready, q.retry)]
         for queue in self._by_host.values():
             queue.ready = queue.retry = _NONE
-        self._ranked = now
+            queue.ready_worth = queue.retry_worth = np.zeros(0)
+        self._weighed = now
         return np.concatenate(found) if found else _NONE
 
     def rank(self, ids: Ids, hosts: Ids, worth: Floats, failures: npt.NDArray[np.uint8]) -> None:
@@ -78,20 +77,27 @@ class Queues:
         self._coming.append((ids, hosts, worth, failures))
 
     def settle(self) -> None:
-        """Put all that `rank` was told in one order, behind what was left in its place."""
+        """Put all that `rank` was told among what waits, the largest worth first."""
         if not self._coming:
             return
         columns = zip(*self._coming, strict=True)
         ids, hosts, worth, failures = (np.concatenate(column) for column in columns)
         self._coming.clear()
-        order = np.lexsort((-worth, hosts)) if len(self._by_host) > 1 else np.argsort(-worth)
-        ids, hosts, again = ids[order], hosts[order], failures[order] >= AGAIN
+        order = np.argsort(hosts, kind="stable") if len(self._by_host) > 1 else np.arange(len(ids))
+        ids, hosts, worth, again = ids[order], hosts[order], worth[order], failures[order] >= AGAIN
         cuts = [0, *(np.flatnonzero(np.diff(hosts)) + 1).tolist(), len(ids)]
         for start, end in pairwise(cuts):
-            if start < end:
-                queue, part, late = self._of(int(hosts[start])), ids[start:end], again[start:end]
-                queue.ready = np.concatenate([queue.ready, part[~late]])
-                queue.retry = np.concatenate([queue.retry, part[late]])
+            if start == end:
+                continue
+            queue, part = self._of(int(hosts[start])), slice(start, end)
+            late = again[part]
+            queue.ready, queue.ready_worth = _merged(
+                queue.ready, queue.ready_worth, ids[part][~late], worth[part][~late]
+            )
+            if late.any():
+                queue.retry, queue.retry_worth = _merged(
+                    queue.retry, queue.retry_worth, ids[part][late], worth[part][late]
+                )
 
     def recovered(self, hosts: Ids, failures: npt.NDArray[np.uint8]) -> None:
         """Posts that had failed so often were answered: retries among them are given back."""
@@ -168,9 +174,20 @@ class Queues:
         for _ in range(from_wished):
             queue.wished.popleft()
         queue.retries -= from_retry
-        queue.retry = queue.retry[from_retry:]
-        queue.ready = queue.ready[len(rows) - from_wished - from_retry :]
+        queue.retry, queue.retry_worth = queue.retry[from_retry:], queue.retry_worth[from_retry:]
+        left = len(rows) - from_wished - from_retry
+        queue.ready, queue.ready_worth = queue.ready[left:], queue.ready_worth[left:]
         return rows
+
+
+def _merged(ids: Ids, worth: Floats, more: Ids, theirs: Floats) -> tuple[Ids, Floats]:
+    """Both together, the largest worth first; `ids` are in that order already."""
+    order = np.argsort(-theirs)
+    more, theirs = more[order], theirs[order]
+    if not len(ids):
+        return more, theirs
+    places = np.searchsorted(-worth, -theirs, side="right")
+    return np.insert(ids, places, more), np.insert(worth, places, theirs)
 
 
 def _within(room: int, arms: Ids, serves: Ids) -> int:

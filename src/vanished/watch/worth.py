@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vanished.watch.columns import Columns, Floats, Ids
-from vanished.watch.hazard import CAP_S, SURE, AgeCurve, Objective, index
+from vanished.watch.hazard import CAP_S, SURE, AgeCurve, Objective
 from vanished.watch.price import Prices
-from vanished.watch.waits import Waits
+from vanished.watch.tables import Tables
 
 
 class Hazards(Protocol):
@@ -78,22 +78,23 @@ class Worth:
         self._columns, self._hazards, self._prices = columns, hazards, prices
         self._objective: Objective = objective
         self._cap_s = cap_s
-        self._waits: Waits | None = None
+        self._tables: Tables | None = None
 
     def of(self, ids: Ids) -> Batch:
         """Gather what the rest needs to know of these rows."""
-        columns, hazards = self._columns, self._hazards
-        last = columns.last[ids]
+        hazards = self._hazards
+        rows = self._columns.records.take(ids)
+        last = rows["last"].astype(np.float64)
         excess = since = None
         if hazards.excess.any():
-            topics = columns.topic[ids]
+            topics = rows["topic"]
             excess, since = hazards.excess[topics], hazards.began_s[topics]
         return Batch(
             ids,
-            last.astype(np.float64),
-            np.maximum(last - columns.born[ids].astype(np.float64), 0.0),
-            hazards.chance(columns.account[ids].astype(np.int64)),
-            columns.arm[ids],
+            last,
+            np.maximum(last - rows["born"], 0.0),
+            hazards.chance(rows["account"].astype(np.int64)),
+            rows["arm"],
             excess,
             since,
         )
@@ -104,25 +105,26 @@ class Worth:
 
     def now(self, batch: Batch, now: float) -> Floats:
         """W of each, in units of its price: from 1 on a look is worth its request."""
-        swept = {}
+        tau = np.maximum(now - batch.last, 0.0)
+        value = self._tables_now().worth(batch.p, batch.age0, np.maximum(tau, 1.0))
         if batch.excess is not None and batch.since is not None:
-            acted = np.maximum(now - batch.since, 0.0)
-            swept = {"excess": batch.excess, "excess_tau_s": acted}
-        value = index(
-            self._hazards.curve, batch.p, batch.age0, np.maximum(now - batch.last, 0.0),
-            objective=self._objective, **swept,
-        )  # fmt: skip
+            acted = np.minimum(np.maximum(now - batch.since, 0.0), tau)
+            swept = acted if self._objective == "log" else acted * (tau - acted / 2.0)
+            value += batch.excess * swept
         return value / self.price(batch)
 
     def wait_s(self, batch: Batch, share: float) -> Floats:
         """Seconds from the last proof until W is `share` of the price; inf where it never is."""
-        curve = self._hazards.curve
-        if self._waits is None or self._waits.curve is not curve:
-            self._waits = Waits(curve, objective=self._objective, cap_s=self._cap_s)
         begins = None if batch.since is None else np.maximum(batch.since - batch.last, 0.0)
-        return self._waits.until(
+        return self._tables_now().until(
             batch.p, batch.age0, self.price(batch), share, excess=batch.excess, begins_s=begins
         )
+
+    def _tables_now(self) -> Tables:
+        curve = self._hazards.curve
+        if self._tables is None or self._tables.curve is not curve:
+            self._tables = Tables(curve, objective=self._objective, cap_s=self._cap_s)
+        return self._tables
 
     def hazard(self, batch: Batch, now: float) -> Floats:
         """The hazard of loss a second, as if each had been proven alive just now."""
