@@ -26,7 +26,6 @@ LEFT_S = 1.0  # the shortest time left
 WAITS_S = (1.0, 1e8)
 PRICES_S = (1e-3, 1e6)
 MASSES = (1e-9, 1.0)
-ENDLESS_S = 1e12  # stands for "never" where logarithms are interpolated
 LEAST = 1e-12  # stands for 0
 
 _Single = npt.NDArray[np.float32]
@@ -41,7 +40,7 @@ class Tables:
         self.curve, self.objective, self.cap_s = curve, objective, cap_s
         knots, values = curve.knots_s, curve.values
         end = float(knots[np.argmax(values >= values[-1])])  # losses end here
-        self._end_s, self._most = end, float(values[-1])
+        self._end_s = end
         to = end * TO_SHARE
         self._age0, self._age_step = _logs(FROM_AGE_S, to, AGES)
         self._left0, self._left_step = _logs(end - to, LEFT_S, LATE)
@@ -55,11 +54,13 @@ class Tables:
         self._worth.keep(np.maximum(worth, LEAST))
         self._wait = _Steps(*(PRICES_S if objective == "mean" else MASSES))
         waits = wait_s(
-            curve, unit, column, self._wait.values, share=1.0, objective=objective, cap_s=ENDLESS_S
+            curve, unit, column, self._wait.values, share=1.0, objective=objective, cap_s=end
         )
-        # The mass of losses that are still to come bounds what M reaches, and so when it does.
-        longest = np.full(len(ages), ENDLESS_S) if objective == "mean" else end - ages
-        self._wait.keep(np.clip(waits, 1e-3, longest[:, None]))
+        # With the last losses the index has reached its most: a higher price is never repaid.
+        left_s = end - ages
+        most = index(curve, unit[:, 0], ages, left_s, objective=objective)
+        self._most = np.log(np.maximum(np.append(most, 0.0), LEAST)).astype(np.float32)
+        self._wait.keep(np.clip(waits, 1e-3, left_s[:, None]))
 
     def _place(self, age0_s: Floats) -> tuple[Ids, _Single]:
         """The last age of the tables that is not above it, and the part of the way to the next."""
@@ -101,10 +102,9 @@ class Tables:
         i, x = self._place(age0_s)
         unit = share * price / np.maximum(self._weigh(p, i, x), LEAST)
         waits = self._wait.at(i, x, unit).astype(np.float64)
-        over = (age0_s >= self._end_s) | (waits > self.cap_s)
-        if self.objective == "log":
-            over |= unit >= self._most - self.curve.cdf(age0_s)
-        waits[over] = np.inf
+        most = self._most.take(i)
+        most += (self._most.take(i + 1) - most) * x
+        waits[(np.log(unit) >= most) | (waits > self.cap_s)] = np.inf
         if excess is not None and begins_s is not None:
             swept = np.flatnonzero(excess)
             waits[swept] = wait_s(
