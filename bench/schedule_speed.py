@@ -2,23 +2,18 @@
 
 In: nothing but generated columns. Out: claims. A decision is a post whose date came, whose worth
 was weighed, and that was taken for a look or put back at a new date; each look taken is answered
-"alive", which proves it anew and dates it again. The peer makes the same decisions one by one, with
-Python's `heapq` and scalar arithmetic: the index in closed form, the date by two Newton steps. A
-heap that only moves dates, without weighing anything, is measured too, for what the heap alone
-costs. All run in this process, in rounds that alternate, in seconds of processor time: other work
-on the machine takes turns away, but lends no processor.
+"alive", which proves it anew and dates it again. The peer (`schedule_heap.py`) makes the same
+decisions one by one. All run in this process, in rounds that alternate, in seconds of processor
+time: other work on the machine takes turns away, but lends no processor.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
 import multiprocessing
 import os
 import signal
 import tempfile
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,16 +22,17 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness import BenchError, Claim, Peer, at_least, at_most
+from bench.schedule_heap import ByFunctions, HeapSchedule
 from vanished.watch.columns import BYTES, LIVE, Columns, Floats, Ids
 from vanished.watch.hazard import AgeCurve
-from vanished.watch.priced import FLOOR_S, Priced
+from vanished.watch.priced import Priced
 from vanished.watch.wheel import WINDOW_S, Wheel
 
 MILLION = 10**6
 LARGE = 4 * MILLION
 SHARE = 0.05  # of the posts that a minute's budget asks
 WARM, ROUNDS = 5, 5  # minutes
-PEER_TURNS = 50_000
+OURS, SCALAR, FUNCTIONS = "ours", "scalar", "functions"
 BEGIN = 400_000
 ACCOUNTS = 200_000
 CURVE = AgeCurve([120, 480, 1800, 86400, 259200], [0, 0.05, 0.3, 0.9, 1])
@@ -89,88 +85,32 @@ def minute(made: Priced, begin: int) -> int:
     return made.weighed - before
 
 
-class Heap:
-    """The peer: a heap of dates, and lists of what is known of each post."""
-
-    def __init__(self, posts: int) -> None:
-        made = filled(posts)
-        columns, price = made.columns, float(made.prices.by_host[0])
-        dates = columns.due[:posts].tolist()
-        self.heap = [(float(due), post) for post, due in enumerate(dates)]
-        heapq.heapify(self.heap)
-        self.born, self.last = columns.born[:posts].tolist(), columns.last[:posts].tolist()
-        self.p = known().chance(columns.account[:posts].astype(np.int64)).tolist()
-        self.price = price
-        self.knots = CURVE.knots_s.tolist()
-        self.low = [0.0, *CURVE.values.tolist()]
-        self.at = [self.knots[0], *self.knots]
-        area = CURVE.integral(CURVE.knots_s)
-        self.area = [0.0, *area.tolist()]
-        rise = np.diff(CURVE.values) / np.diff(np.log(CURVE.knots_s))
-        self.slope = [0.0, *rise.tolist(), 0.0]
-
-    def move(self, decisions: int) -> None:
-        """Only take the earliest and put it where h Δ²/2 = λ."""
-        heap, p = self.heap, self.p
-        for _ in range(decisions):
-            due, post = heap[0]
-            wait = math.sqrt(2e6 * self.price / p[post])
-            heapq.heapreplace(heap, (due + wait, post))
-
-    def decide(self, decisions: int) -> None:
-        """Take the earliest, weigh it, look or not, and date it anew."""
-        for _ in range(decisions):
-            due, post = self.heap[0]
-            age0 = max(self.last[post] - self.born[post], 0.0)
-            p = self.p[post]
-            cdf0, area0, _ = self.both(age0)
-            weight = p / (1 - p * cdf0)
-            tau = due - self.last[post]
-            cdf1, area1, _ = self.both(age0 + tau)
-            share = 1.0
-            if weight * (tau * cdf1 - (area1 - area0)) >= 0.9 * self.price:
-                self.last[post] = int(due)
-                age0, share = age0 + tau, 0.8
-                cdf0, area0, _ = self.both(age0)
-                weight = p / (1 - p * cdf0)
-            target = share * self.price / weight
-            density = self.both(age0)[2]
-            wait = math.sqrt(2 * target / density) if density > 0 else FLOOR_S
-            for _ in range(2):
-                cdf1, area1, density = self.both(age0 + wait)
-                speed = wait * density
-                if speed > 0:
-                    wait -= (wait * cdf1 - (area1 - area0) - target) / speed
-                wait = min(max(wait, 60.0), FLOOR_S)
-            heapq.heapreplace(self.heap, (max(self.last[post] + wait, due + 1), post))
-
-    def both(self, age: float) -> tuple[float, float, float]:
-        """F, its integral and its derivative."""
-        j = bisect_right(self.knots, age)
-        if j == 0:
-            return 0.0, 0.0, 0.0
-        at, low, slope = self.at[j], self.low[j], self.slope[j]
-        cdf = low + slope * math.log(age / at)
-        return cdf, self.area[j] + age * cdf - at * low - slope * (age - at), slope / age
-
-
 def cpu_s(work: Callable[[], object]) -> tuple[float, object]:
     began = time.process_time()
     result = work()
     return time.process_time() - began, result
 
 
-def against_heap() -> tuple[float, float, float]:
-    """Decisions a second at a million posts: ours, the heap's, the heap's that only moves dates."""
-    ours, heap, bare = filled(MILLION), Heap(MILLION), Heap(MILLION)
-    best = [0.0, 0.0, 0.0]
+def against_heap() -> dict[str, float]:
+    """Decisions a second at a million posts: ours, the heap's, the heap's with our functions."""
+    ours = filled(MILLION)
+    heaps = [made(filled(MILLION), known().p, CURVE) for made in (HeapSchedule, ByFunctions)]
+    best = dict.fromkeys((OURS, SCALAR, FUNCTIONS), 0.0)
+    room = int(MILLION * SHARE / WINDOW_S) + 1
     for number in range(WARM + ROUNDS):
         took, made = cpu_s(lambda n=number: minute(ours, BEGIN + n * WINDOW_S))  # type: ignore[misc]
         if number >= WARM:
-            best[0] = max(best[0], float(made) / took)  # type: ignore[arg-type]
-        best[1] = max(best[1], PEER_TURNS / cpu_s(lambda: heap.decide(PEER_TURNS))[0])
-        best[2] = max(best[2], PEER_TURNS / cpu_s(lambda: bare.move(PEER_TURNS))[0])
-    return best[0], best[1], best[2]
+            best[OURS] = max(best[OURS], float(made) / took)  # type: ignore[arg-type]
+        for name, heap, seconds in ((SCALAR, heaps[0], 10), (FUNCTIONS, heaps[1], 1)):
+            begin, before = BEGIN + number * seconds, heap.weighed
+            took, _ = cpu_s(lambda h=heap, b=begin, s=seconds: heap_seconds(h, b, s, room))  # type: ignore[misc]
+            best[name] = max(best[name], (heap.weighed - before) / took)
+    return best
+
+
+def heap_seconds(heap: HeapSchedule, begin: int, seconds: int, room: int) -> None:
+    for now in range(begin, begin + seconds):
+        heap.alive(heap.take(float(now), room), float(now))
 
 
 def large() -> float:
@@ -256,16 +196,21 @@ def restart_s() -> float:
 
 def run() -> tuple[list[Claim], list[Peer]]:
     """Rates, times and memory. Takes some minutes."""
-    ours, heap, bare = against_heap()
+    rate = against_heap()
     claims = [
         at_least("decisions a second on one core, 4 million posts", large(), "per second", 1e6),
         at_least(
-            "decisions a second, 1 million posts, to the same ones on heapq",
-            ours / heap,
+            "1 million posts, to heapq with the same functions for one post",
+            rate[OURS] / rate[FUNCTIONS],
             "times",
             50,
         ),
-        at_least("a heap that weighs nothing, 1 million posts", ours / bare, "times", 1),
+        at_least(
+            "1 million posts, to heapq with scalar arithmetic of its own",
+            rate[OURS] / rate[SCALAR],
+            "times",
+            5,
+        ),
         at_most("one scan of 10 million posts", scan_s(), "s", 0.25),
         at_most("100 million posts in memory", hundred_million() / 1e9, "GB", 2.5),
         at_most("restart after kill -9, 4 million posts", restart_s(), "s", 5),
