@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from vanished.watch.columns import BYTES, LIVE, NO_DATE, Columns, seconds, seconds_up
+from vanished.watch.columns import NO_DATE, Columns, seconds, seconds_up
 from vanished.watch.wheel import WINDOW_S, Wheel
 
 moves = st.lists(
@@ -83,22 +81,6 @@ def test_a_row_moved_out_of_its_slot_does_not_come() -> None:
     assert wheel.pop(20).tolist() == [1]
     columns.due[1] = NO_DATE
     assert wheel.pop(45).tolist() == [0]
-
-
-def test_columns_in_a_file_are_sparse_and_outlive_the_process(tmp_path: Path) -> None:
-    rows = 3_000_000
-    columns = Columns.mapped(tmp_path, rows)
-    columns.use(2)
-    columns.due[:2], columns.flags[:2] = [7, 9], LIVE
-    columns.born[1], columns.last[1] = -5, 6
-    del columns
-    files = [path.stat() for path in tmp_path.iterdir()]
-    assert sum(file.st_size for file in files) == rows * BYTES
-    assert sum(file.st_blocks for file in files) * 512 < 2**20
-    again = Columns.mapped(tmp_path, rows)
-    assert again.due[:2].tolist() == [7, 9]
-    assert (again.born[1], again.last[1], again.flags[1]) == (-5, 6, LIVE)
-    assert BYTES <= 25
 
 
 def test_proofs_are_rounded_down_and_dates_up() -> None:

@@ -10,6 +10,7 @@ holds are dropped at the next opening.
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
@@ -25,6 +26,7 @@ from vanished.archive.columns import Coverage
 from vanished.archive.folder import JOURNAL, READABLE, furnish, located, take_lock
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep, seal_old
+from vanished.archive.mapping import HOST
 from vanished.archive.present import storage
 from vanished.archive.proof import Proof
 from vanished.archive.queries import Reading
@@ -359,9 +361,17 @@ class Observatory(Reading):
 
     def keep_learnt(self, text: str) -> None:
         """Keep what the schedule has learnt of hazards. It names nobody but by row number."""
+        self._keep_word(present.LEARNT, text)
+
+    def keep_scheduling(self, token: str, arms: Sequence[tuple[str, str]]) -> None:
+        """Keep the token of the schedule's columns, and by number of arm its platform and host."""
+        sealed = [(platform, self.vault.seal_word(host, HOST)) for platform, host in arms]
+        self._keep_word(present.SCHEDULE, json.dumps({"token": token, "arms": sealed}))
+
+    def _keep_word(self, key: str, value: str) -> None:
         insert = present.meta.insert().prefix_with("OR REPLACE")
         with storage(self.folder), self._engine.begin() as connection:
-            connection.execute(insert, {"key": present.LEARNT, "value": text})
+            connection.execute(insert, {"key": key, "value": value})
 
     def declare(
         self,

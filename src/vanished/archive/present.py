@@ -35,6 +35,7 @@ from vanished.errors import DamagedError, StorageError
 FILE = "present.sqlite"
 SCRUB: Final = "scrub"  # key of meta: old pages may still hold what was deleted
 AT_ONCE = 1000  # rows that are handed to the database together
+SCHEDULE: Final = "schedule"  # key of meta: what belongs to the schedule's columns, as JSON
 LEARNT: Final = "learnt"  # key of meta: what the schedule knows of hazards, as JSON
 BUSY_S = 10.0  # how long to wait for others who hold the database
 metadata = sa.MetaData()

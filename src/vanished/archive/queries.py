@@ -30,6 +30,7 @@ _SCHEDULED = """
         state in ('alive', 'returned') and not absent
     from posts where host <> x''
 """
+_AMONG = " and id in (select value from json_each(?))"
 _CHUNK = 50_000  # rows
 MOST_BOUND = 10_000  # values in one IN: SQLite binds at most 32,766
 
@@ -73,8 +74,21 @@ class Reading(ABC):
         with self._engine.connect() as connection:
             return {row.id: _verdict(json.loads(row.facts)) for row in connection.execute(query)}
 
-    def schedule_columns(self, host: Callable[[str], int]) -> Scheduled:
-        """All posts that are scheduled, in one scan. `host(name)` numbers the hosts.
+    def scheduling(self) -> tuple[str, list[tuple[str, str]]]:
+        """The token of the schedule's columns, and by number of arm its platform and host."""
+        with self._engine.connect() as connection:
+            query = sa.select(present.meta.c.value).where(present.meta.c.key == present.SCHEDULE)
+            value = connection.execute(query).scalar()
+        if not value:
+            return "", []
+        kept = json.loads(value)
+        arms = [(name, self.vault.open_word(word, HOST)) for name, word in kept["arms"]]
+        return kept["token"], arms
+
+    def schedule_columns(
+        self, host: Callable[[str], int], posts: Sequence[int] | None = None
+    ) -> Scheduled:
+        """Posts that are scheduled, all in one scan or `posts`. `host(name)` numbers the hosts.
 
         A million rows take some four seconds: tuples of the driver, and no object for each post.
         """
@@ -84,7 +98,10 @@ class Reading(ABC):
         with self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
-            cursor = driver.execute(_SCHEDULED)
+            if posts is None:
+                cursor = driver.execute(_SCHEDULED)
+            else:
+                cursor = driver.execute(_SCHEDULED + _AMONG, (json.dumps(list(posts)),))
             while chunk := cursor.fetchmany(_CHUNK):
                 sealed, names, *numbers = zip(*chunk, strict=True)
                 for each in set(sealed).difference(hosts):

@@ -21,7 +21,7 @@ from vanished.archive.rows import PostRow, Scheduled
 from vanished.model import DAY, HOUR, SECOND, Micros
 from vanished.watch import columns as c
 from vanished.watch.beliefs import Beliefs
-from vanished.watch.columns import NO_DATE, Ids
+from vanished.watch.columns import NO_DATE, Columns, Ids
 from vanished.watch.learning import Learner
 from vanished.watch.priced import Priced, Terms
 from vanished.watch.schedule import NEVER, PENDING, Seen
@@ -41,6 +41,7 @@ class ByPrice:
         *,
         terms: Terms | None = None,
         learnt: str = "",
+        columns: Columns | None = None,
         seed: int = 0,
     ) -> None:
         self._serves = serves
@@ -51,12 +52,39 @@ class ByPrice:
         self._per_s: Callable[[int], float] = lambda host: 1.0
         self._arms: dict[tuple[str, int], int] = {}
         self._entered: dict[int, Micros] = {}  # dates given by `enter` that `put` will repeat
-        self.priced = Priced(self.beliefs, lambda host: self._per_s(host), terms=terms, seed=seed)
+        self.priced = Priced(
+            self.beliefs, lambda host: self._per_s(host), terms=terms, columns=columns, seed=seed
+        )
 
     # -- what the loop asks -----------------------------------------------------------------
 
     def begin(self, posts: Scheduled, per_s: Callable[[int], float], now: Micros) -> None:
         self._per_s = per_s
+        self._take_up(posts)
+        self.priced.rebuild(_one(now))
+        self._date(posts, now)
+
+    def take_over(
+        self, arms: Sequence[tuple[str, int]], per_s: Callable[[int], float], now: Micros
+    ) -> None:
+        """Begin with columns that another watch filled, of which these are the arms by number."""
+        self._per_s = per_s
+        for platform, host in arms:
+            self._arm(platform, host)
+        columns = self.priced.columns
+        columns.topic[: columns.used] = 0  # topics are not kept: their words are nobody's to keep
+        self.priced.rebuild(_one(now))
+
+    def refresh(self, rows: Sequence[int], posts: Scheduled, now: Micros) -> None:
+        """Enter `posts` anew, as the present has them; those of `rows` that it lacks are none."""
+        if not rows:
+            return
+        known = np.array([row for row in rows if row < self.priced.columns.used], dtype=np.int64)
+        self.priced.drop(known)
+        self._take_up(posts)
+        self._date(posts, now)
+
+    def _take_up(self, posts: Scheduled) -> None:
         if not len(posts.ids):
             return
         keys = posts.platform.astype(np.int64) << 32 | posts.hosts
@@ -66,11 +94,16 @@ class ByPrice:
             posts.ids, born=_s(posts.born), last=_s(posts.last), account=posts.account,
             arm=np.array(arms)[at],
         )  # fmt: skip
+
+    def _date(self, posts: Scheduled, now: Micros) -> None:
         plain = posts.plain & (posts.failures == 0)
-        others = posts.ids[~plain]
-        self.priced.wish(others, _s(posts.due[~plain]))
-        self.priced.rebuild(_one(now))
+        self.priced.wish(posts.ids[~plain], _s(posts.due[~plain]))
         self.priced.date(posts.ids[plain], _one(now))
+
+    @property
+    def arms(self) -> list[tuple[str, int]]:
+        """By number: the platform of an arm, and the number of its host."""
+        return list(self._arms)
 
     def put(self, post: int, host: int, due: Micros) -> None:
         if self._entered.pop(post, None) == due or post >= self.priced.columns.used:

@@ -1,8 +1,8 @@
-"""What the schedule knows of every post: flat columns, 24 bytes a post, in memory or in files.
+"""What the schedule knows of every post: flat columns, 24 bytes a post.
 
 In: row numbers and values. Out: the columns themselves, read and written by the schedule. Times
 are whole seconds on an axis that the owner chooses (int32: 68 years to each side). Nothing here
-decides; nothing here but `mapped` touches a disk.
+decides, and nothing here touches a disk: `watch/resuming.py` keeps columns in files.
 
 `due` is a column of its own, since a scan reads nothing else. The others stand side by side in one
 record a post: who is weighed needs them all, and one place in memory is reached five times as fast
@@ -12,7 +12,6 @@ scan.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -65,22 +64,8 @@ class Columns:
         """Columns in memory; `use` makes room for more."""
         return cls(np.zeros(rows, DUE), np.zeros(rows, RECORD))
 
-    @classmethod
-    def mapped(cls, folder: Path, rows: int) -> Self:
-        """Columns of `rows` rows in two files in `folder`, made if they are absent.
-
-        A file is sparse where no row was set. What is written lies in the page cache at once and
-        on the disk some time later: a crash of the process keeps it, one of the machine may not.
-        """
-        found = []
-        for name, kind in (("due", DUE), ("records", RECORD)):
-            path = folder / name
-            mode = "r+" if path.exists() else "w+"
-            found.append(np.asarray(np.memmap(path, dtype=kind, mode=mode, shape=(rows,))))  # type: ignore[call-overload]
-        return cls(*found)
-
     def use(self, rows: int) -> None:
-        """Take rows below `rows` into use. In memory the columns grow; in files they cannot."""
+        """Take rows below `rows` into use; the columns grow."""
         if rows <= self.used:
             return
         have = len(self.due)

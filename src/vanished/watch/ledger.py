@@ -99,6 +99,7 @@ class Ledger:
     want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
     pictures: Pictures | None = None  # None: none are fetched
     host: Callable[[str], int] = lambda name: 0  # the number of a host
+    touching: Callable[[Sequence[PostRow]], None] = lambda rows: None  # a commit will change them
     hurry: Callable[[int], None] = lambda account: None  # its list is to be read now
 
     def __post_init__(self) -> None:
@@ -451,6 +452,7 @@ class Ledger:
             self._follow(account, now)
         entry = self._entry
         touched = list(self._rows.values())
+        self.touching(touched)
         self.schedule.learn(self._seen, now)
         self.schedule.enter(touched, [self.host(row.host) for row in touched], self.held, now)
         seq = self.observatory.commit(entry, now)

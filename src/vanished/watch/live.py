@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from vanished.archive.durable import reason
 from vanished.archive.observatory import Observatory
 from vanished.archive.settings import Settings
 from vanished.clock import Clock, SystemClock, span
@@ -31,10 +32,12 @@ from vanished.sources import Source
 from vanished.sources.registry import sources
 from vanished.watch.by_price import ByPrice
 from vanished.watch.canaries import canaries_of
+from vanished.watch.columns import Columns
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
 from vanished.watch.pictures import Pictures
 from vanished.watch.priced import Terms
+from vanished.watch.resuming import Keeper
 from vanished.watch.routes import proxies_of, routes_of
 from vanished.watch.schedule import NEVER, AgeBuckets, Schedule
 from vanished.watch.tending import Tending
@@ -82,12 +85,14 @@ def build_watch(
 ) -> Watch:
     """A watch with the settings of the observatory's folder; `pictures`: if those want any."""
     settings = observatory.settings
+    keeper = None if settings.watch.look_every_s else _keeper(observatory, clock, tell)
     return Watch(
         observatory,
         chosen,
         door,
         clock,
-        _schedule(observatory, chosen),
+        _schedule(observatory, chosen, keeper.columns if keeper is not None else None),
+        keeper=keeper,
         concurrency=settings.watch.concurrency,
         discover_every=int(settings.watch.discover_every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
@@ -112,7 +117,19 @@ def build_watch(
     )
 
 
-def _schedule(observatory: Observatory, chosen: Mapping[str, Source]) -> Schedule:
+def _keeper(observatory: Observatory, clock: Clock, tell: Callable[[Event], None]) -> Keeper | None:
+    """Who keeps the schedule's columns in the folder; None, told once, where that cannot be."""
+    try:
+        return Keeper(observatory)
+    except OSError as error:
+        facts = {"columns": "kept in memory only", "why": reason(error)}
+        tell(Event("schedule", clock.now(), facts))
+        return None
+
+
+def _schedule(
+    observatory: Observatory, chosen: Mapping[str, Source], columns: Columns | None
+) -> Schedule:
     """By price; or by age alone, where the settings name intervals."""
     watch = observatory.settings.watch
     if watch.look_every_s:
@@ -122,6 +139,7 @@ def _schedule(observatory: Observatory, chosen: Mapping[str, Source]) -> Schedul
         {name: source.batch if routes[name] < 2 else 1 for name, source in chosen.items()},
         terms=Terms(objective=watch.objective, shortest_s=watch.shortest_s, census=watch.census),
         learnt=observatory.learnt(),
+        columns=columns,
     )
 
 

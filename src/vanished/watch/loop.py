@@ -32,10 +32,12 @@ from vanished.net.door import Door
 from vanished.net.exchange import Exchange
 from vanished.net.fetcher import Fetcher
 from vanished.sources import Source
+from vanished.watch.by_price import ByPrice
 from vanished.watch.canaries import Canary, Rounds, Way, ask
 from vanished.watch.ledger import WAVERING, Event, Ledger, Progress
 from vanished.watch.logins import Logins
 from vanished.watch.pictures import Fetched, Job, Pictures
+from vanished.watch.resuming import Keeper
 from vanished.watch.routing import Route, choose
 from vanished.watch.schedule import NEVER, Schedule
 from vanished.watch.streams import Streams
@@ -78,6 +80,7 @@ class Watch:
     canaries_every: Micros = 900 * SECOND
     judged_by: JudgeSettings = DEFAULT
     pictures: Pictures | None = None  # None: none are fetched
+    keeper: Keeper | None = None  # of the schedule's columns; None: they are made anew at a start
     seed: int = 0
     tell: Callable[[Event], None] = lambda event: None
 
@@ -160,13 +163,28 @@ class Watch:
     def _begin(self) -> None:
         now = self.clock.now()
         self._last_commit, self._keep_at = now, now + KEEP_EVERY
+        self._take_up_posts(now)
         self.observatory.begin_session(now)
+        self._settle()
         for row in self.observatory.account_rows():
             self._accounts[row.id] = row
-        self.schedule.begin(self.observatory.schedule_columns(self._host), self._per_s, now)
         self._trust(now)
         proxies = {p: self.routes.get(p, (_DIRECT,))[0].proxy for p in self.sources}
         self._streams.begin(self._accounts.values(), proxies, self._wake.set)
+
+    def _take_up_posts(self, now: Micros) -> None:
+        if self.keeper is None or not isinstance(self.schedule, ByPrice):
+            self.schedule.begin(self.observatory.schedule_columns(self._host), self._per_s, now)
+            return
+        why = self.keeper.begin(self.schedule, self._host, self._per_s, now)
+        self._ledger.touching = self.keeper.touching
+        if why:
+            self.tell(Event("schedule", now, {"columns": "made from every post", "why": why}))
+
+    def _settle(self) -> None:
+        """The schedule's columns are as the present is."""
+        if self.keeper is not None and isinstance(self.schedule, ByPrice):
+            self.keeper.settled(self.schedule.arms, self._names.__getitem__)
 
     def _trust(self, now: Micros) -> None:
         """Take over what was known of the routes, and note which of them are used from now on."""
@@ -435,6 +453,7 @@ class Watch:
         for row in self._ledger.commit(now):
             if row.id not in self._held:
                 self.schedule.put(row.id, self._host(row.host), row.track.due)
+        self._settle()
         self._last_commit = self.clock.now()
         if now >= self._keep_at:
             self._keep_learnt(now)
@@ -485,5 +504,7 @@ class Watch:
         if self._answered or self._streams.unkept:
             self._commit(self.clock.now(), stopping=True)
         self._keep_learnt(self.clock.now())
+        if self.keeper is not None:
+            self.keeper.end()
         self.observatory.end_session(self.clock.now())
         self.tell(Event("stopped", self.clock.now(), {"looks": self.progress.looks}))
