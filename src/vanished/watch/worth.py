@@ -104,15 +104,19 @@ class Worth:
 
     def now(self, batch: Batch, now: float) -> Floats:
         """W of each, in units of its price: from 1 on a look is worth its request."""
+        at = np.full((len(batch.ids), 1), now)
+        return self.index(batch, at)[:, 0] / self.price(batch)
+
+    def index(self, batch: Batch, at: Floats) -> Floats:
+        """W of each post at each of its times: `at` and the result are (posts, times)."""
         swept = {}
         if batch.excess is not None and batch.since is not None:
-            acted = np.maximum(now - batch.since, 0.0)
-            swept = {"excess": batch.excess, "excess_tau_s": acted}
-        value = index(
-            self._hazards.curve, batch.p, batch.age0, np.maximum(now - batch.last, 0.0),
-            objective=self._objective, **swept,
+            acted = np.maximum(at - batch.since[:, None], 0.0)
+            swept = {"excess": batch.excess[:, None], "excess_tau_s": acted}
+        return index(
+            self._hazards.curve, batch.p[:, None], batch.age0[:, None],
+            np.maximum(at - batch.last[:, None], 0.0), objective=self._objective, **swept,
         )  # fmt: skip
-        return value / self.price(batch)
 
     def wait_s(self, batch: Batch, share: float) -> Floats:
         """Seconds from the last proof until W is `share` of the price; inf where it never is."""
