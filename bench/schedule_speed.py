@@ -29,7 +29,8 @@ import numpy as np
 from bench.harness import BenchError, Claim, Peer, at_least, at_most
 from vanished.watch.columns import BYTES, LIVE, Columns, Floats, Ids
 from vanished.watch.hazard import AgeCurve
-from vanished.watch.priced import FLOOR_S, Priced
+from vanished.watch.priced import Priced
+from vanished.watch.terms import FLOOR_S
 from vanished.watch.wheel import WINDOW_S, Wheel
 
 MILLION = 10**6

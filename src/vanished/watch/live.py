@@ -82,6 +82,7 @@ def build_watch(
 ) -> Watch:
     """A watch with the settings of the observatory's folder; `pictures`: if those want any."""
     settings = observatory.settings
+    every_s = settings.watch.discover_every_s
     return Watch(
         observatory,
         chosen,
@@ -89,7 +90,7 @@ def build_watch(
         clock,
         _schedule(observatory, chosen),
         concurrency=settings.watch.concurrency,
-        discover_every=int(settings.watch.discover_every_s * SECOND),
+        discover_every=None if every_s is None else int(every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
         judged_by=JudgeSettings(
             stale_s=settings.judge.stale_s,
