@@ -38,6 +38,7 @@ FIRST_PER_S = 3 / 86400  # a new account's rate before anything is learned,
 FIRST_POSTS = 10.0  # and the number of posts that this is worth
 MISSED_NATS = 4.0  # ln(half a day / 13 minutes): a loss never seen, under the objective "log"
 ON_PAGE = 100  # newest posts of a page that are remembered
+MOST_REVISED = 100  # in a second, at dates that a loop which stood still has missed
 STEPS = 12  # ages at which a list's index is computed to date it; between them it is a power law
 
 _TYPES = {
@@ -82,6 +83,8 @@ class Lists:
         self.mean = FIRST_PER_S
         self._pages: dict[int, npt.NDArray[np.int64]] = {}
         self._wheel = Wheel(self)
+        self._waits = np.geomspace(shortest_s, LONGEST_S, STEPS)
+        self._round = 0  # of dating all lists anew, one an hour
         self._revised = 0  # accounts below this were revised in this round
 
     # -- the columns ------------------------------------------------------------------------
@@ -213,10 +216,9 @@ class Lists:
 
     def dates(self, accounts: Ids, now: Floats | float, *, share: float = EARLY) -> Floats:
         """When the index of each will be `share` of its price, jittered and within the bounds."""
-        grid = np.geomspace(self._shortest_s, LONGEST_S, STEPS)
         last = self.last[accounts].astype(np.float64)
-        index = self.index(accounts, last[:, None] + grid)
-        waits = _reached(grid, index, share * self._price(accounts))
+        index = self.index(accounts, last[:, None] + self._waits)
+        waits = _reached(self._waits, index, share * self._price(accounts))
         waits *= self._chance.uniform(1 - JITTER, 1.0, len(waits))
         dates = last + np.clip(waits, self._shortest_s, LONGEST_S)
         return np.maximum(dates, now)
@@ -243,7 +245,7 @@ class Lists:
         """Bring what has come due into the queues; how many were weighed."""
         if not self.used:
             return 0
-        self._revise(now)
+        self._revise(second, now)
         accounts = self._wheel.pop(second)
         flags = self.flags[accounts]
         waiting = (flags & (c.LIVE | c.QUEUED | c.OUT)) == c.LIVE
@@ -297,11 +299,15 @@ class Lists:
         if len(accounts):
             self._date(accounts, self.dates(accounts, now))
 
-    def _revise(self, now: float) -> None:
-        """Each second a part of all lists is dated anew: prices and pages have changed."""
-        part = -(-self.used // REVISED_EVERY_S)
-        self.redate(np.arange(self._revised, min(self._revised + part, self.used)), now)
-        self._revised = 0 if self._revised + part >= self.used else self._revised + part
+    def _revise(self, second: int, now: float) -> None:
+        """Each second a part of all lists is dated anew: prices and hazards have changed."""
+        round_, passed = second // REVISED_EVERY_S, second % REVISED_EVERY_S + 1
+        if round_ != self._round:
+            self._round, self._revised = round_, 0
+        upto = min(self.used * passed // REVISED_EVERY_S, self._revised + MOST_REVISED)
+        if upto > self._revised:
+            self.redate(np.arange(self._revised, upto), now)
+            self._revised = upto
 
     def next_due(self) -> int:
         """The second at which `tick` may find something; NO_DATE: never."""
