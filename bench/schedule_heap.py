@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from vanished.watch.columns import Floats
 from vanished.watch.hazard import AgeCurve, index, wait_s
-from vanished.watch.priced import EARLY, FLOOR_S, TAKEN_AT, Priced
+from vanished.watch.priced import Priced
+from vanished.watch.terms import EARLY, FLOOR_S, TAKEN_AT
 
 
 @dataclass(slots=True)

@@ -15,9 +15,10 @@ from vanished.watch import columns as c
 from vanished.watch.columns import Columns
 from vanished.watch.hazard import AgeCurve, index, wait_s
 from vanished.watch.price import FAR, Prices, opening
-from vanished.watch.priced import CENSUS_REST_S, EARLY, Priced, Terms
+from vanished.watch.priced import CENSUS_REST_S, Priced, Terms
 from vanished.watch.queues import AGAIN, RETRIES, SAVED
 from vanished.watch.tables import Tables
+from vanished.watch.terms import EARLY
 
 CURVE = AgeCurve([120, 480, 1800, 86400, 259200], [0, 0.05, 0.3, 0.9, 1])
 HOUR_S = 3600.0

@@ -34,12 +34,12 @@ Steps = tuple[tuple[float, float], ...]
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
     concurrency: int = 64
-    discover_every_s: float = 300.0
     commit_every_s: float = 0.5
     shortest_s: float = 60.0
     objective: Literal["mean", "log"] = "mean"
     census: float = 0.02
     look_every_s: Steps = ()  # empty: looks go where they are worth their price
+    discover_every_s: float | None = None  # None: so do readings of lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +166,12 @@ def _watch(reader: Reader, given: Mapping[str, Any]) -> WatchSettings:
         raise reader.fail("watch", "census", "census is a share of the looks, 0.5 at most.")
     return WatchSettings(
         concurrency=int(number("concurrency", 1) or base.concurrency),
-        discover_every_s=number("discover_every_s", 0.001) or base.discover_every_s,
         commit_every_s=number("commit_every_s", 0.01) or base.commit_every_s,
         shortest_s=number("shortest_s", 1) or base.shortest_s,
         objective=objective,
         census=base.census if census is None else census,
         look_every_s=_steps(reader, given),
+        discover_every_s=number("discover_every_s", 0.001),
     )
 
 

@@ -20,14 +20,16 @@ id = "{id}"                  # names the key of the pseudonyms, which lies outsi
 
 [watch]
 concurrency = 64             # requests under way at once, over all hosts
-discover_every_s = 300       # how often an account's list is read
 commit_every_s = 0.5         # how long an answer may wait before it is kept for good
-shortest_s = 60              # no post is looked at more often, but where a loss is to be confirmed
+shortest_s = 60              # no post is looked at and no list is read more often, but where a loss
+                             # is to be confirmed
 objective = "mean"           # what looks are to make small: the mean delay of notice, or its "log"
 census = 0.02                # share of looks at posts drawn at random, which keep the rest honest
 # look_every_s = [[3600, 300], [86400, 3600]]
                              # instead of all that: younger than an hour every 5 minutes, younger
                              # than a day every hour, older ones every 7 days
+# discover_every_s = 300     # how often each account's list is read; without this line, when it is
+                             # worth its price among the looks (with look_every_s: every 300 s)
 
 [hosts]
 per_second = 1.0             # requests a second to any one host

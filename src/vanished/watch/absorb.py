@@ -221,7 +221,7 @@ def next_date(
     case: Sequence[Observation],
     now: Micros,
     schedule: Schedule,
-    discover_every: Micros,
+    lists_every: Micros | None,
     chance: random.Random,
     *,
     doubted: bool = False,
@@ -229,6 +229,7 @@ def next_date(
     """When to ask about `row` again after a look that ended at `now`.
 
     PENDING: where a look at it is worth its price; the schedule says when, at the commit.
+    `lists_every`: how often the lists of accounts are read; None: by price as well.
     """
     track = row.track
     if verdict is not None and not track.failures:
@@ -236,10 +237,12 @@ def next_date(
         if needed_s is not None:
             return now + int(needed_s * SECOND)  # a second look is not jittered below its gap
     regular: Micros | None
-    if isinstance(row, AccountRow):
-        regular = discover_every
+    if isinstance(row, AccountRow) and lists_every is not None:
+        regular = lists_every
     elif track.state in ENDED:
         regular = RETURN_CHECK
+    elif isinstance(row, AccountRow):
+        regular = None
     else:
         regular = schedule.interval(row.post.published_at or row.post.first_seen_at, now)
     if regular is None:

@@ -1,12 +1,12 @@
 """The schedule by price as the watch uses it: rows and microseconds outside, columns inside.
 
 In: the rows of each commit, definite answers, the present's columns at the start. Out: dates, and
-the posts to ask now. It owns the learner of hazards; `kept` and the argument `learnt` carry over a
-restart what that knows. Nothing is read from a clock or a disk. What is not done here: lists are
-read at their own interval, and do not compete by price with looks.
+the posts to ask and the lists to read now. It owns the learner of hazards; `kept` and the argument
+`learnt` carry over a restart what that knows. Nothing is read from a clock or a disk.
 
 A post is dated by its worth while all that is known of it is that it is alive. Every other date (of
-the judge, of a missing place in a list, of a lost post's return) is a wish, and goes first.
+the judge, of a missing place in a list, of a lost post's return) is a wish, and goes first. So it
+is with lists: what is known is that the account is there.
 """
 
 from __future__ import annotations
@@ -17,23 +17,27 @@ from collections.abc import Callable, Container, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vanished.archive.rows import PostRow, Scheduled
-from vanished.model import DAY, HOUR, SECOND, Micros
+from vanished.archive.rows import AccountRow, PostRow, Scheduled
+from vanished.model import DAY, HOUR, SECOND, Micros, State
 from vanished.watch import columns as c
 from vanished.watch.beliefs import Beliefs
 from vanished.watch.columns import NO_DATE, Columns, Ids
 from vanished.watch.learning import Learner
+from vanished.watch.lists import LONGEST_S
 from vanished.watch.priced import Priced, Terms
-from vanished.watch.schedule import NEVER, PENDING, Seen
+from vanished.watch.schedule import NEVER, PENDING, Reading, Seen
 from vanished.watch.topics import Topics
 
 ORIGIN: Micros = 1_577_836_800 * SECOND  # 2020 in UTC: the columns reach from 1952 to 2088
 UNPROVEN: Micros = HOUR  # until the next look, after an answer that proves nothing
+HINTED: Micros = HOUR  # an overdue list that is to be read first, since a hint may have dated it
 RETIRED: Micros = 30 * DAY  # what the present says of posts that only the census asks about
 
 
 class ByPrice:
     """`serves`: how many posts one request of a platform answers for; 1 where it is not named."""
+
+    lists_every: Micros | None = None
 
     def __init__(
         self,
@@ -47,7 +51,8 @@ class ByPrice:
         self._serves = serves
         self.topics = Topics()
         size = self.topics.size
-        self.beliefs = Beliefs(_learner(learnt, size) if learnt else Learner(size))
+        kept = _arrays(learnt)
+        self.beliefs = Beliefs(Learner.of(size, kept) if kept else Learner(size))
         self._read: dict[int, int] = {}  # sets of topics that the columns do not hold yet
         self._per_s: Callable[[int], float] = lambda host: 1.0
         self._arms: dict[tuple[str, int], int] = {}
@@ -55,6 +60,7 @@ class ByPrice:
         self.priced = Priced(
             self.beliefs, lambda host: self._per_s(host), terms=terms, columns=columns, seed=seed
         )
+        self.priced.lists.recall(kept)
 
     # -- what the loop asks -----------------------------------------------------------------
 
@@ -105,10 +111,22 @@ class ByPrice:
         """By number: the platform of an arm, and the number of its host."""
         return list(self._arms)
 
-    def put(self, post: int, host: int, due: Micros) -> None:
-        if self._entered.pop(post, None) == due or post >= self.priced.columns.used:
+    def begin_lists(self, rows: Sequence[AccountRow], hosts: Sequence[int], now: Micros) -> None:
+        lists = self.priced.lists
+        met = [row.track.last_alive_at or row.track.due for row in rows]
+        lists.add(_ids(rows), np.array(hosts, dtype=np.int32), _s(np.array(met, dtype=np.int64)))
+        for wished in (True, False):
+            some = [row for row in rows if _is_wish(row, now) is wished]
+            due = _s(np.array([row.track.due for row in some], dtype=np.int64))
+            (lists.wish if wished else lists.put)(_ids(some), due)
+
+    def put(self, row: int, host: int, due: Micros) -> None:
+        if row < 0:
+            self.priced.lists.wish(np.array([~row]), _s(np.array([due])))
             return
-        ids = np.array([post])
+        if self._entered.pop(row, None) == due or row >= self.priced.columns.used:
+            return
+        ids = np.array([row])
         if due >= NEVER:
             self.priced.drop(ids)
         else:
@@ -145,6 +163,31 @@ class ByPrice:
             row.track.due = now + RETIRED if due == NO_DATE else max(now, ORIGIN + due * SECOND)
             self._entered[row.id] = row.track.due
         columns.flags[away], columns.due[away] = states, NO_DATE  # their look goes on
+
+    def enter_lists(self, readings: Sequence[Reading], now: Micros) -> None:
+        lists = self.priced.lists
+        for each in readings:
+            if not lists.knows(each.row.id):
+                lists.add(np.array([each.row.id]), each.host, np.array([_one(now)]))
+        good = [each for each in readings if _succeeded(each)]
+        if good:
+            before = [np.nan if each.before is None else _one(each.before) for each in good]
+            asked = np.array([each.row.track.last_alive_at for each in good], dtype=np.int64)
+            shown = {each.row.id: np.array(each.shown, dtype=np.int64) for each in good}
+            lists.read(
+                _ids([each.row for each in good]), _s(asked), np.array(before),
+                [each.new for each in good], shown, _one(now),
+            )  # fmt: skip
+        for each in readings:
+            ids, track = np.array([each.row.id]), each.row.track
+            if track.due != PENDING:
+                lists.wish(ids, _s(np.array([track.due])))
+                continue
+            if track.failures:
+                lists.failed(ids, _one(now))
+            elif not _succeeded(each):
+                lists.wish(ids, np.array([_one(now + UNPROVEN)]))
+            track.due = max(now, ORIGIN + int(lists.due[each.row.id]) * SECOND)
 
     def learn(self, seen: Sequence[Seen], now: Micros) -> None:
         if not seen:
@@ -194,7 +237,9 @@ class ByPrice:
 
     def backlog(self, now: Micros) -> int:
         columns = self.priced.columns
+        lists = self.priced.lists
         due = int(np.count_nonzero(columns.due[: columns.used] <= _one(now)))
+        due += int(np.count_nonzero(lists.due[: lists.used] <= _one(now)))
         return due + self.priced.queues.length()
 
     def interval(self, born: Micros, now: Micros) -> None:
@@ -227,13 +272,27 @@ class ByPrice:
 
     def kept(self) -> str:
         """What was learnt, as text; no name and no address is in it."""
-        arrays = self.beliefs.learner.kept()
+        arrays = {**self.beliefs.learner.kept(), **self.priced.lists.kept()}
         return json.dumps({name: np.round(array, 9).tolist() for name, array in arrays.items()})
 
 
-def _learner(text: str, topics: int) -> Learner:
-    arrays = {name: np.array(values, dtype=float) for name, values in json.loads(text).items()}
-    return Learner.of(topics, arrays)
+def _arrays(text: str) -> dict[str, npt.NDArray[np.float64]]:
+    found = json.loads(text) if text else {}
+    return {name: np.array(values, dtype=float) for name, values in found.items()}
+
+
+def _succeeded(reading: Reading) -> bool:
+    last, before = reading.row.track.last_alive_at, reading.before
+    return last is not None and (before is None or last > before)
+
+
+def _is_wish(row: AccountRow, now: Micros) -> bool:
+    """Whether the date that the present holds for a list is one that its price did not give."""
+    track = row.track
+    if track.last_alive_at is None or track.failures or track.state is not State.ALIVE:
+        return True
+    beyond = track.due > track.last_alive_at + int(LONGEST_S * SECOND) + SECOND
+    return beyond or now - HINTED <= track.due <= now
 
 
 def _proven(row: PostRow) -> bool:
@@ -242,7 +301,7 @@ def _proven(row: PostRow) -> bool:
     return last is not None and last >= row.track.last_asked_at
 
 
-def _ids(rows: Sequence[PostRow]) -> Ids:
+def _ids(rows: Sequence[PostRow] | Sequence[AccountRow]) -> Ids:
     return np.array([row.id for row in rows], dtype=np.int64)
 
 

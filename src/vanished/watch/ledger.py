@@ -34,17 +34,19 @@ from vanished.model import (
     Kind,
     Micros,
     Observation,
+    Post,
     Sighting,
     State,
     Verdict,
     Version,
     Via,
 )
+from vanished.net.address import host_of
 from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
 from vanished.watch.evidence import FIRST, PICTURE, Gathering
 from vanished.watch.pictures import Fetched, Pictures
-from vanished.watch.schedule import NEVER, Schedule, Seen
+from vanished.watch.schedule import NEVER, Reading, Schedule, Seen
 from vanished.watch.trusting import Trusting
 
 WAVERING = (State.SUSPECTED, State.FLICKERING)
@@ -89,7 +91,7 @@ class Ledger:
 
     observatory: Observatory
     schedule: Schedule
-    discover_every: Micros
+    lists_every: Micros | None  # None: by price
     chance: random.Random
     progress: Progress
     tell: Callable[[Event], None]
@@ -117,6 +119,7 @@ class Ledger:
         self._lost_accounts: list[AccountRow] = []
         self._events: list[Event] = []
         self._seen: list[Seen] = []
+        self._readings: list[Reading] = []
 
     # -- a post -----------------------------------------------------------------------------
 
@@ -203,7 +206,7 @@ class Ledger:
             case,
             now,
             self.schedule,
-            self.discover_every,
+            self.lists_every,
             self.chance,
             doubted=doubted,
         )
@@ -279,7 +282,7 @@ class Ledger:
     ) -> None:
         """Enter one reading of an account's list."""
         row.cursor = discovery.cursor or row.cursor
-        state = row.track.state
+        state, before = row.track.state, row.track.last_alive_at
         seen = gathering.weigh(row, discovery.observation, None)
         verdict = self._enter(row, seen, now)
         row.track.due = self._date(row, verdict, seen, now)
@@ -289,22 +292,29 @@ class Ledger:
             self._account_verdicts[row.id] = verdict
             if verdict.state is not state and verdict.state in (State.SUSPECTED, State.GONE):
                 self._lost_accounts.append(row)
-        self._sightings(row, discovery, now, gathering)
+        new, shown = self._sightings(row, discovery, now, gathering)
+        since = [post for post in new if (post.published_at or NEVER) >= (before or 0)]
+        host = self.host(host_of(row.account.url))
+        self._readings.append(Reading(row, host, before, len(since), tuple(shown)))
 
     def _sightings(
         self, account: AccountRow, discovery: Discovery, now: Micros, gathering: Gathering
-    ) -> None:
+    ) -> tuple[list[Post], list[int]]:
+        """Enter the posts of a list: those met for the first time, and the rows it proved alive."""
         keys = [sighting.post.key for sighting in discovery.sightings]
         known = self.known(keys)
         forgotten = self.observatory.is_forgotten([key for key in keys if key not in known])
         gathering.beside = frozenset({account.subject, *keys})
         gathering.withheld = bool(forgotten)
+        new: list[Post] = []
+        shown: list[int] = []
         for sighting in discovery.sightings:
             row = known.get(sighting.post.key)
             if row is None and sighting.post.key in forgotten:
                 continue
             if row is None:
                 row = known[sighting.post.key] = self._meet(account, sighting, discovery, now)
+                new.append(row.post)
                 if sighting.observation is None and gathering.exchanges:
                     gathering.keep(row, FIRST, None, None, discovery.observation.answered_at)
             if row.track.absent:  # listed again
@@ -312,11 +322,14 @@ class Ledger:
                 self._entry.changes.append(Change(row))
             if sighting.observation is not None:
                 self.look(row, sighting.observation, sighting.version, now, gathering)
+                if _proven_by(row, sighting.observation):
+                    shown.append(row.id)
                 if sighting.observation.signal.kind is Kind.ALIVE and row.track.state in ENDED:
                     row.track.due = now  # listed though lost: only a direct look can say it is back
         if discovery.complete_since is not None:
             listed = {sighting.post.key for sighting in discovery.sightings}
             self._absent(account, discovery.complete_since, listed, discovery.observation, now)
+        return new, shown
 
     def known(self, keys: Sequence[str]) -> dict[str, PostRow]:
         """Rows of the posts that we know, each as the one object that this commit works on."""
@@ -438,6 +451,8 @@ class Ledger:
         if isinstance(row, PostRow):
             self._rows[row.subject] = row
         row.track.due = min(row.track.due, now)
+        if isinstance(row, AccountRow):
+            self.schedule.put(~row.id, self.host(host_of(row.account.url)), row.track.due)
         self._entry.changes.append(Change(row))
 
     def streamed(self, platform: str, place: StreamPlace) -> None:
@@ -455,6 +470,7 @@ class Ledger:
         self.touching(touched)
         self.schedule.learn(self._seen, now)
         self.schedule.enter(touched, [self.host(row.host) for row in touched], self.held, now)
+        self.schedule.enter_lists(self._readings, now)
         seq = self.observatory.commit(entry, now)
         events = self._events
         self._clear()
@@ -474,6 +490,11 @@ class Ledger:
             if row.track.state in (State.UNKNOWN, State.ALIVE):  # others have a date that counts
                 row.track.due = now
             self._entry.changes.append(Change(row))
+
+
+def _proven_by(row: PostRow, seen: Observation) -> bool:
+    """Whether this look proved `row` alive; it was entered."""
+    return seen.signal.kind is Kind.ALIVE and row.track.last_alive_at == seen.last_asked_at
 
 
 def _platform(row: Row) -> str:

@@ -86,6 +86,7 @@ def build_watch(
     """A watch with the settings of the observatory's folder; `pictures`: if those want any."""
     settings = observatory.settings
     keeper = None if settings.watch.look_every_s else _keeper(observatory, clock, tell)
+    every_s = settings.watch.discover_every_s
     return Watch(
         observatory,
         chosen,
@@ -94,7 +95,7 @@ def build_watch(
         _schedule(observatory, chosen, keeper.columns if keeper is not None else None),
         keeper=keeper,
         concurrency=settings.watch.concurrency,
-        discover_every=int(settings.watch.discover_every_s * SECOND),
+        discover_every=None if every_s is None else int(every_s * SECOND),
         commit_every=int(settings.watch.commit_every_s * SECOND),
         judged_by=JudgeSettings(
             stale_s=settings.judge.stale_s,

@@ -73,7 +73,7 @@ class Watch:
     clock: Clock
     schedule: Schedule
     concurrency: int = 64
-    discover_every: Micros = 300 * SECOND
+    discover_every: Micros | None = None  # None: as the schedule says
     commit_every: Micros = SECOND // 2
     routes: Mapping[str, Sequence[Route]] = field(default_factory=dict)  # absent: directly
     canaries: Mapping[str, Sequence[Canary]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Watch:
         self._ledger = Ledger(
             self.observatory,
             self.schedule,
-            self.discover_every,
+            self.schedule.lists_every if self.discover_every is None else self.discover_every,
             random.Random(self.seed),  # noqa: S311  jitter, not a secret
             self.progress,
             self.tell,
@@ -117,7 +117,6 @@ class Watch:
         self._accounts: dict[int, AccountRow] = {}
         self._reading: set[int] = set()  # accounts whose list is being read
         self._last_commit: Micros = 0
-        self._next_list: Micros = 0
         self._keep_at: Micros = 0  # when what the schedule has learnt is kept next
         # Turns of the loop are not free: look for new work when a quarter of the places are.
         self._refill = self.concurrency * 3 // 4
@@ -130,9 +129,8 @@ class Watch:
     def measure(self) -> None:
         """Bring backlog and next date into `progress`."""
         now = self.clock.now()
-        dates = [row.track.due for row in self._accounts.values()]
         self.progress.backlog = self.schedule.backlog(now)
-        self.progress.next_due = min([self.schedule.next_due(now), *dates])
+        self.progress.next_due = self.schedule.next_due(now)
 
     # -- the loop ---------------------------------------------------------------------------
 
@@ -163,11 +161,14 @@ class Watch:
     def _begin(self) -> None:
         now = self.clock.now()
         self._last_commit, self._keep_at = now, now + KEEP_EVERY
+        for row in self.observatory.account_rows():
+            self._accounts[row.id] = row
+        watched = [row for row in self._accounts.values() if row.account.platform in self.sources]
+        hosts = [self._host(host_of(row.account.url)) for row in watched]
+        self.schedule.begin_lists(watched, hosts, now)
         self._take_up_posts(now)
         self.observatory.begin_session(now)
         self._settle()
-        for row in self.observatory.account_rows():
-            self._accounts[row.id] = row
         self._trust(now)
         proxies = {p: self.routes.get(p, (_DIRECT,))[0].proxy for p in self.sources}
         self._streams.begin(self._accounts.values(), proxies, self._wake.set)
@@ -238,7 +239,6 @@ class Watch:
             dates += [
                 self.door.politeness.ready_at(self._names[h], now) for h in self.schedule.waiting()
             ]
-            dates.append(self._next_list)
             ready_at = self.door.politeness.ready_at
             dates.append(self._rounds.next_at(now, lambda host: ready_at(host, now)) or NEVER)
             if self.pictures is not None:
@@ -246,52 +246,34 @@ class Watch:
                 dates += [] if ready is None else [ready]
         await self.clock.wait(self._wake, min(dates, default=now + SECOND), busy=bool(self._tasks))
 
-    def _date_lists(self, now: Micros) -> None:
-        """Note when the next list can be read: its date, and room at its host."""
-        dates = [
-            max(
-                row.track.due,
-                self.door.politeness.ready_at(host_of(row.account.url), now),
-                self._logins.ready_at(row.account.platform, now),
-            )
-            for row in self._accounts.values()
-            if row.id not in self._reading and row.account.platform in self.sources
-        ]
-        self._next_list = min(dates, default=NEVER)
-
     # -- asking -----------------------------------------------------------------------------
 
     def _dispatch(self, now: Micros) -> None:
-        """Start what is due, as far as budgets and concurrency allow. Lists go first."""
-        if self._next_list <= now:
-            self._read_lists(now)
+        """Start what is due, as far as budgets and concurrency allow."""
         self._ask_canaries(now)
         free = self.concurrency - len(self._tasks)
         if free <= 0:
             return
         taken = self.schedule.take(now, self._room, free)
-        if taken:
-            self._ask(self.observatory.post_rows(taken), now)
+        self._read_lists([self._accounts[~row] for row in taken if row < 0], now)
+        posts = [row for row in taken if row >= 0]
+        if posts:
+            self._ask(self.observatory.post_rows(posts), now)
         if self.pictures is not None and len(self._tasks) < self.concurrency:
             for job in self.pictures.take(now, self.door.politeness.room):  # looks go first
                 self.door.politeness.spend(job.host, now)
                 self._start(self._picture(job, self.pictures))
 
-    def _read_lists(self, now: Micros) -> None:
-        for row in self._accounts.values():
-            if row.track.due > now or row.id in self._reading:
+    def _read_lists(self, rows: Sequence[AccountRow], now: Micros) -> None:
+        for row in rows:
+            platform, host = row.account.platform, host_of(row.account.url)
+            if not self._logins.may_ask(platform, now):
+                later = self._logins.ready_at(platform, now)
+                self.schedule.put(~row.id, self._host(host), later)
                 continue
-            if len(self._tasks) >= self.concurrency:
-                return
-            host = host_of(row.account.url)
-            source = self.sources.get(row.account.platform)
-            if source is not None and self.door.politeness.room(host, now) >= 1:
-                if not self._logins.may_ask(row.account.platform, now):
-                    continue
-                self.door.politeness.spend(host, now)
-                self._reading.add(row.id)
-                self._start(self._discover(source, row, self._route(row)))
-        self._date_lists(now)
+            self.door.politeness.spend(host, now)
+            self._reading.add(row.id)
+            self._start(self._discover(self.sources[platform], row, self._route(row)))
 
     def _ask(self, rows: Sequence[PostRow], now: Micros) -> None:
         """Start looks at `rows`, as many posts to a request as the source's endpoint serves."""
@@ -342,7 +324,7 @@ class Watch:
         row = self._accounts.get(account)
         if row is not None and account not in self._reading:
             row.track.due = min(row.track.due, self.clock.now())
-            self._next_list = 0
+            self.schedule.put(~account, self._host(host_of(row.account.url)), row.track.due)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -448,8 +430,6 @@ class Watch:
         if not (kept or hinted or stopping):  # canaries of rounds that are not over
             return
         self._streams.keep(self._ledger, now)
-        if hinted or any(answer.discovery is not None for answer in answered):
-            self._next_list = 0  # dates of lists have changed
         for row in self._ledger.commit(now):
             if row.id not in self._held:
                 self.schedule.put(row.id, self._host(row.host), row.track.due)
@@ -491,7 +471,6 @@ class Watch:
             return
         for facts in self._logins.heard(platform, observations):
             self.tell(Event("login", now, facts))
-            self._next_list = 0
             self._tell_troubles()
 
     async def _end(self) -> None:

@@ -25,20 +25,28 @@ WAITING = 0.15  # of a minute's allowance is left waiting, so that no request is
 
 
 def opening(
-    hazard: Floats, cost: Floats, host: Ids, per_s: Floats, shortest_s: float
+    hazard: Floats,
+    cost: Floats,
+    host: Ids,
+    per_s: Floats,
+    shortest_s: float,
+    *,
+    weight: Floats | float = 1.0,
 ) -> tuple[Ids, Floats]:
     """Hosts, and the price at each at which its posts want its allowance `per_s`.
 
     `hazard` (per second), `cost` and `host` are columns of posts; `cost` is the requests that one
-    look takes, less than one where a request answers for several. `per_s` is by host number. No
-    price is so low that every post would be looked at more often than each `shortest_s` seconds.
+    look takes, less than one where a request answers for several. `per_s` is by host number; a row
+    stands for `weight` posts like it. No price is so low that every post would be looked at more
+    often than each `shortest_s` seconds.
     """
     live = hazard > 0
+    weight = np.broadcast_to(weight, hazard.shape)[live]
     hazard, cost, host = hazard[live], cost[live], host[live]
     if not len(host):
         return host, np.zeros(0)
     # A look is due where h Δ²/2 = λ·cost, so a post makes √(h / 2 λ cost) looks of `cost` requests.
-    spends = np.bincount(host, weights=np.sqrt(hazard * cost / 2))
+    spends = np.bincount(host, weights=weight * np.sqrt(hazard * cost / 2))
     least = np.full(len(spends), np.inf)
     np.minimum.at(least, host, hazard / cost * shortest_s**2 / 2)
     hosts = np.flatnonzero(np.isfinite(least))
@@ -67,6 +75,10 @@ class Prices:
             self.host_of_arm = np.concatenate([self.host_of_arm, np.zeros(more, np.int64)])
             self.serves = np.concatenate([self.serves, np.ones(more, np.int64)])
         self.host_of_arm[number], self.serves[number] = host, serves
+        self._know(host + 1)
+
+    def know(self, host: int) -> None:
+        """`host` has a price, though no arm asks there about posts."""
         self._know(host + 1)
 
     def of_arms(self) -> Floats:

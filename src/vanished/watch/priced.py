@@ -1,9 +1,10 @@
 """When to ask about which post: where a look is worth its price.
 
 In: posts as columns, definite answers and failures, the hazards that a learner estimates, and how
-much each host allows. Out: the rows to ask about now. Pure: times and randomness come in as
-arguments, in seconds on the owner's axis, and no I/O is done. Who asks, and what an answer means,
-is not its business; the watch and the benchmark's simulator drive this same code.
+much each host allows. Out: the rows to ask about now, and the lists to read (`lists.py`), which
+compete for the same requests. Pure: times and randomness come in as arguments, in seconds on the
+owner's axis, and no I/O is done. Who asks, and what an answer means, is not its business; the watch
+and the benchmark's simulator drive this same code.
 
 A row is in the wheel by its date, or in a queue (QUEUED), or under way (OUT). A date is set early,
 where W = 0.8 of the price; when it comes W is weighed again, and below 0.9 the row is put back to
@@ -24,20 +25,16 @@ from vanished.watch import columns as c
 from vanished.watch.columns import NO_DATE, Columns, Floats, Ids, distinct, seconds, seconds_up
 from vanished.watch.hazard import CAP_S, Objective
 from vanished.watch.leftovers import Leftovers, first_of_each
+from vanished.watch.lists import Lists
 from vanished.watch.price import Prices, opening
 from vanished.watch.queues import Queues
+from vanished.watch.terms import EARLY, FIRST, FLOOR_S, JITTER, RETRY_S, REVISED_EVERY_S, TAKEN_AT
 from vanished.watch.wheel import WINDOW_S, Wheel
 from vanished.watch.worth import Batch, Hazards, Worth
 
-EARLY, TAKEN_AT = 0.8, 0.9  # of the price
 SPENT_AT = 0.5  # of the price: what capacity that is left over goes to
-JITTER = 0.05
-FIRST = 1e9  # above any worth that hazards make
-FLOOR_S = 22 * 3600.0  # whoever was not asked for so long goes first: a day is kept
 SAMPLE = 50_000  # posts that stand for all where a price is opened,
 FEWER = 5_000  # and each minute
-RETRY_S = (30.0, 3600.0)  # first and longest wait after failures; each is twice the one before
-REVISED_EVERY_S = 3600  # every post's date is computed anew this often, a part of them each minute
 REST_S = 10  # how often what is left over is given away
 CENSUS_REST_S = 3600  # nor to anybody again sooner than this
 _MOVED = c.WISHED | c.QUEUED | c.OUT | c.FAILED  # dated by something else than their worth
@@ -78,6 +75,11 @@ class Priced:
         )
         self._allowance = allowance
         self._chance = np.random.default_rng(seed)
+        self.lists = Lists(
+            self.columns, hazards, self.prices, self._worth, self.queues, self._chance,
+            shortest_s=self.terms.shortest_s, objective=self.terms.objective,
+            cap_s=self.terms.cap_s,
+        )  # fmt: skip
         self._most_served: dict[int, int] = {}  # posts by one request, by host
         self._second: int | None = None  # of the last tick
         self._minute: int | None = None  # when the prices were last steered
@@ -195,9 +197,13 @@ class Priced:
         hosts = self.prices.host_of_arm[batch.arm]
         per_s = self._per_s()
         cost = 1.0 / self.prices.serves[batch.arm]
+        of_lists, their_hosts = self.lists.opening(per_s)
+        whole = np.ones(len(of_lists))
         found = opening(
-            self._worth.hazard(batch, now), cost, hosts, per_s / max(weight, 1.0),
-            self.terms.shortest_s,
+            np.concatenate([self._worth.hazard(batch, now), of_lists]),
+            np.concatenate([cost, whole]), np.concatenate([hosts, their_hosts]),
+            per_s, self.terms.shortest_s,
+            weight=np.concatenate([np.full(len(ids), weight), whole]),
         )  # fmt: skip
         return dict(zip(*(column.tolist() for column in found), strict=True))
 
@@ -207,7 +213,9 @@ class Priced:
     def rerank(self, topics: npt.ArrayLike, now: float) -> None:
         """The hazards of these topics have changed: date all their posts anew, in one pass."""
         used = self.columns.used
-        self._redate(np.flatnonzero(np.isin(self.columns.topic[:used], topics)), now)
+        ids = np.flatnonzero(np.isin(self.columns.topic[:used], topics))
+        self._redate(ids, now)
+        self.lists.redate(np.unique(self.columns.account[ids]).astype(np.int64), now)
 
     def _redate(self, ids: Ids, now: float) -> None:
         """Date those of `ids` anew that are dated by their worth alone."""
@@ -248,8 +256,12 @@ class Priced:
 
     def _weigh(self, fresh: Ids, now: float) -> None:
         """Put what came and what was carried over in order; back into the wheel what can wait."""
+        lists = self.lists.tick(int(np.floor(now)), now)
+        self.weighed += lists
         carried = self.queues.carried(now)
         if len(carried):
+            self.lists.weigh(self.lists.queued(~carried[carried < 0]), now)
+            carried = carried[carried >= 0]
             standing = self.columns.flags[carried] & ~c.FAILED
             carried = carried[standing == (c.LIVE | c.QUEUED)]  # not moved, dropped or wished since
             self._sort(carried, now, known=True)
@@ -283,7 +295,9 @@ class Priced:
                 self.prices.open(host, price)
             return
         allowed = {host: self._allowance(host) * since_s for host in middle}
-        waits = {host: float(self._cost(ids).sum()) for host, ids in self.queues.ready().items()}
+        waits = {
+            h: float((1 / self._arms(rows)[1]).sum()) for h, rows in self.queues.ready().items()
+        }
         wanted = {host: self._taken.get(host, 0.0) + waits.get(host, 0.0) for host in middle}
         self.prices.steer(wanted, allowed, middle)
         self._taken.clear()
@@ -299,29 +313,33 @@ class Priced:
     # -- taking -----------------------------------------------------------------------------
 
     def take(self, now: float, room: Callable[[int], int], most: int) -> Ids:
-        """At most `most` posts to ask now, within `room(host)` requests; they are then OUT."""
+        """At most `most` to ask now, within `room(host)` requests; they are then OUT.
+
+        Row numbers of posts, and ~n for the list of account n.
+        """
         self.tick(now)
-
-        def arms(ids: Ids) -> tuple[Ids, Ids]:
-            arm = self.columns.arm[ids].astype(np.int64)
-            return arm, self.prices.serves[arm]
-
-        ids = self.queues.take(room, most, arms, self._most_served)
-        flags = self.columns.flags
+        rows = self.queues.take(room, most, self._arms, self._most_served)
+        lists = self.lists.take(~rows[rows < 0])
+        ids, flags = rows[rows >= 0], self.columns.flags
         # Who was moved since stands in a queue still, or in two.
         ids = distinct(ids[(flags[ids] & (c.LIVE | c.OUT | c.QUEUED)) == (c.LIVE | c.QUEUED)])
         flags[ids] = (flags[ids] & ~c.QUEUED) | c.OUT
-        hosts, cost = self._hosts(ids), self._cost(ids)
+        hosts = np.concatenate([self._hosts(ids), self.lists.host[lists]])
+        cost = np.concatenate([1 / self.prices.serves[self.columns.arm[ids]], np.ones(len(lists))])
         self._left.took(hosts, cost)
         for host, requests in enumerate(np.bincount(hosts, weights=cost).tolist()):
             if requests:
                 self._taken[host] = self._taken.get(host, 0.0) + requests
-        return ids
+        return np.concatenate([~lists, ids])
 
-    def _cost(self, ids: Ids) -> Floats:
-        """The part of a request that each takes."""
-        cost: Floats = 1.0 / self.prices.serves[self.columns.arm[ids]]
-        return cost
+    def _arms(self, rows: Ids) -> tuple[Ids, Ids]:
+        """The arm of each row, and how many rows a request of it serves: lists one by one."""
+        posts = rows >= 0
+        arm = np.full(len(rows), -1, dtype=np.int64)
+        arm[posts] = self.columns.arm[rows[posts]]
+        serves = np.ones(len(rows), dtype=np.int64)
+        serves[posts] = self.prices.serves[arm[posts]]
+        return arm, serves
 
     def _give_rest(self, now: float, for_s: float) -> None:
         """Give away what is left over: the census's share, and spare requests to whom they help.
@@ -364,4 +382,4 @@ class Priced:
 
     def next_due(self) -> int:
         """The second at which `take` may find more than stands in the queues; NO_DATE: never."""
-        return self._wheel.next_due()
+        return min(self._wheel.next_due(), self.lists.next_due())

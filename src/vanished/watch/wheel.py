@@ -9,12 +9,12 @@ column says whether it is due. The sort is by slot number, one byte, which numpy
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vanished.watch.columns import NO_DATE, Columns, Ids, distinct
+from vanished.watch.columns import NO_DATE, Ids, distinct
 
 WINDOW_S = 60
 CHUNK = 1 << 20  # rows a scan compares at once: its temporary arrays stay in the cache
@@ -23,10 +23,17 @@ CHUNK = 1 << 20  # rows a scan compares at once: its temporary arrays stay in th
 _Rows = npt.NDArray[np.signedinteger[Any]]  # four bytes each: row numbers below 2**31
 
 
+class Dated(Protocol):
+    """Columns of which one says when each row is due."""
+
+    due: npt.NDArray[np.int32]
+    used: int
+
+
 class Wheel:
     """The slots of one window. `origin` is its first second; before the first scan it is empty."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Dated) -> None:
         self._columns = columns
         self._slots: list[list[_Rows]] = []
         self._origin = 0

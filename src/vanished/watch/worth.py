@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vanished.watch.columns import Columns, Floats, Ids
-from vanished.watch.hazard import CAP_S, SURE, AgeCurve, Objective
+from vanished.watch.hazard import CAP_S, SURE, AgeCurve, Objective, index
 from vanished.watch.price import Prices
 from vanished.watch.tables import Tables
 
@@ -112,6 +112,17 @@ class Worth:
             swept = acted if self._objective == "log" else acted * (tau - acted / 2.0)
             value += batch.excess * swept
         return value / self.price(batch)
+
+    def index(self, batch: Batch, at: Floats) -> Floats:
+        """W of each post at each of its times: `at` and the result are (posts, times)."""
+        swept = {}
+        if batch.excess is not None and batch.since is not None:
+            acted = np.maximum(at - batch.since[:, None], 0.0)
+            swept = {"excess": batch.excess[:, None], "excess_tau_s": acted}
+        return index(
+            self._hazards.curve, batch.p[:, None], batch.age0[:, None],
+            np.maximum(at - batch.last[:, None], 0.0), objective=self._objective, **swept,
+        )  # fmt: skip
 
     def wait_s(self, batch: Batch, share: float) -> Floats:
         """Seconds from the last proof until W is `share` of the price; inf where it never is."""
