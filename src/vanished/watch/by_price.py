@@ -47,7 +47,7 @@ class ByPrice:
         self._serves = serves
         self.topics = Topics()
         size = self.topics.size
-        self.beliefs = Beliefs(_learner(learnt, size) if learnt else Learner(size))
+        self.beliefs = Beliefs(learner_of(learnt, size))
         self._read: dict[int, int] = {}  # sets of topics that the columns do not hold yet
         self._per_s: Callable[[int], float] = lambda host: 1.0
         self._arms: dict[tuple[str, int], int] = {}
@@ -231,7 +231,10 @@ class ByPrice:
         return json.dumps({name: np.round(array, 9).tolist() for name, array in arrays.items()})
 
 
-def _learner(text: str, topics: int) -> Learner:
+def learner_of(text: str, topics: int) -> Learner:
+    """A learner that knows what `ByPrice.kept` said in `text`; one that knows nothing, for ""."""
+    if not text:
+        return Learner(topics)
     arrays = {name: np.array(values, dtype=float) for name, values in json.loads(text).items()}
     return Learner.of(topics, arrays)
 
