@@ -22,6 +22,7 @@ from vanished.publish.svg import COLOURS, Frame, page, words
 from vanished.watch.hazard import CAP_S
 from vanished.watch.planning import Buys
 
+SOON = 0.99  # of the losses noticed within an hour: then what comes within 10 minutes says more
 CAVEAT = (
     "A delay lasts from a loss to the first answer that says gone; above"
     f" {span(CAP_S)} it counts as that. Only looks are counted: not losses that a list or a stream"
@@ -30,6 +31,61 @@ CAVEAT = (
 )
 
 _DRAWN = "mean delay until a loss is noticed, against requests a day; {mark}: today's budget"
+
+
+def show(plan: Plan, console: Console, rows: int) -> None:
+    """Print it, with `rows` hosts at most; tables shrink to the terminal's width."""
+    _show_basis(console, plan)
+    _show_steps(console, plan)
+    _show_graph(console, plan)
+    _show_hosts(console, plan, rows)
+    for remark in plan.remarks:
+        console.print(Text(remark), style="yellow")
+    console.print(f"Method: {METHOD}. {CAVEAT}", style="dim")
+
+
+def draw(plan: Plan, file: Path) -> None:
+    """Write the graph as SVG. Raises UsageError for a file that cannot be written, or is no .svg:
+    a slip of the pen must not overwrite something else."""
+    if file.suffix.lower() != ".svg":
+        raise UsageError(f"{file} does not end in .svg; name a file for the picture that does.")
+    if len(_drawn(plan)) < 2:
+        raise UsageError("There is no picture: no loss is expected, or there is a single step.")
+    try:
+        file.write_text(svg(plan), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror}; name another file."
+        ) from None
+
+
+def svg(plan: Plan) -> str:
+    """Mean delay against requests a day, both by their logarithms; today's budget marked."""
+    drawn = _drawn(plan)
+    frame, (points, below, beside) = Frame(left=70), _points(plan)
+    now = drawn.index(plan.today)
+    parts = [*frame.grid(below, beside), frame.line(points, COLOURS[0])]
+    for number, ((x, y), step) in enumerate(zip(points, drawn, strict=True)):
+        colour = COLOURS[1] if number == now else COLOURS[0]
+        radius = 6 if number == now else 4
+        place = frame.x(x), frame.y(y)
+        parts.append(
+            f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="{radius}" fill="{colour}"/>'
+        )
+        label = f"{_times(step.times)}: {_delay(step.buys)}"
+        if place[0] < frame.right - 100:  # the line falls: above and to the right it is free
+            parts.append(words(place[0] + 9, place[1] - 9, label))
+        else:
+            parts.append(words(place[0] - 9, place[1] + 18, label, "end"))
+    under = frame.bottom + 42
+    parts.append(words(frame.left, under, _DRAWN.format(mark="the large dot")))
+    parts.append(words(frame.left, under + 20, _denominators(plan)))
+    return page("What a request budget buys", parts, under + 36)
+
+
+def _drawn(plan: Plan) -> Sequence[Step]:
+    """The steps that can be drawn."""
+    return [step for step in plan.steps if step.buys.delay_s is not None]
 
 
 def _points(
@@ -81,12 +137,21 @@ def _show_basis(console: Console, plan: Plan) -> None:
     console.print(f"  {plan.rests_on}", style="" if plan.learnt else "yellow")
 
 
+def _table(*heads: str) -> Table:
+    """Narrow enough for 80 columns: heads stand on two lines, numbers to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for head in heads:
+        left = head in ("platform", "host")
+        table.add_column(head, justify="left" if left else "right", no_wrap=True)
+    return table
+
+
 def _show_steps(console: Console, plan: Plan) -> None:
     console.print()
-    table = Table(box=None, pad_edge=False)
-    for head in ("budget", "requests a day", "for looks", "looks a day", "mean delay", "in 10 min",
-                 "in 1 h", "in 24 h", "retired"):  # fmt: skip
-        table.add_column(head, justify="right", no_wrap=True)
+    table = _table(
+        "budget", "requests\na day", "looks\ntake", "looks\na day", "mean\ndelay", "within\n10 min",
+        "within\n1 h", "within\n24 h", "retired",
+    )  # fmt: skip
     for step in plan.steps:
         buys = step.buys
         table.add_row(
@@ -98,26 +163,28 @@ def _show_steps(console: Console, plan: Plan) -> None:
     console.print(table)
     console.print(
         f"  × 1: today's, as observatory.toml gives it. Of it lists take {_a_day(plan.lists_per_s)}"
-        f" requests a day, canaries {_a_day(plan.canaries_per_s)}. in: share of the losses that are"
-        f" noticed within. retired: of {plan.posts} posts, those that only the census asks about."
+        f" requests a day, canaries {_a_day(plan.canaries_per_s)}. within: share of the losses that"
+        f" are noticed in that time. retired: share of the {plan.posts} posts, which only the"
+        " census asks about."
     )
     console.print(Text(f"  {_next(plan)}"))
 
 
 def _next(plan: Plan) -> str:
     """What the next step above today's budget would buy."""
-    later = [step for step in plan.steps if step.times > 1]
     now = plan.today.buys
-    if not later or now.within is None:
-        return "No loss is expected at these hazards, so no budget buys anything." if (
-            now.within is None
-        ) else "No step above today's budget was asked for."  # fmt: skip
-    step = later[0]
+    if now.within is None:
+        return "No loss is expected at these hazards, so no budget buys anything."
+    step = next((step for step in plan.steps if step.times > 1), None)
+    if step is None:
+        return "No step above today's budget was asked for."
+    number, time = (1, "1 h") if now.within[1] < SOON else (0, "10 min")
     more = _a_day(step.budget_per_s - plan.today.budget_per_s)
     return (
         f"The next step, {_times(step.times)}, costs {more}"
         f" requests a day more: a mean delay of {_delay(step.buys)} instead of {_delay(now)}, and"
-        f" {_share(step.buys, 1)} of the losses noticed within 1 h instead of {_share(now, 1)}."
+        f" {_share(step.buys, number)} of the losses noticed within {time} instead of"
+        f" {_share(now, number)}."
     )
 
 
@@ -135,75 +202,19 @@ def _show_graph(console: Console, plan: Plan) -> None:
 def _show_hosts(console: Console, plan: Plan, rows: int) -> None:
     console.print()
     console.print("Requests a day by platform and host, at today's budget", style="bold")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("platform", no_wrap=True)
-    table.add_column("host", overflow="fold")
-    for head in ("budget", "lists", "canaries", "looks take", "looks", "posts", "losses a day",
-                 "mean delay", "in 1 h"):  # fmt: skip
-        table.add_column(head, justify="right", no_wrap=True)
+    table = _table(
+        "platform", "host", "budget", "lists and\ncanaries", "looks\ntake", "looks\na day", "posts",
+        "losses\na day", "mean\ndelay",
+    )  # fmt: skip
     shown = plan.hosts[:rows]
     for place in [*plan.platforms, *shown]:
         buys = place.buys
         table.add_row(
-            place.platform, place.host, _a_day(place.budget_per_s), _a_day(place.lists_per_s),
-            _a_day(place.canaries_per_s), _a_day(buys.requests_per_s), _a_day(buys.looks_per_s),
-            str(round(buys.posts)), _a_day(buys.losses_per_s), _delay(buys), _share(buys, 1),
+            place.platform, place.host, _a_day(place.budget_per_s),
+            _a_day(place.lists_per_s + place.canaries_per_s), _a_day(buys.requests_per_s),
+            _a_day(buys.looks_per_s), str(round(buys.posts)), _a_day(buys.losses_per_s),
+            _delay(buys),
         )  # fmt: skip
     console.print(table)
     if len(plan.hosts) > len(shown):
         console.print(f"  … and {len(plan.hosts) - len(shown)} more hosts; --rows lists more")
-
-
-def show(plan: Plan, console: Console, rows: int) -> None:
-    """Print it, with `rows` hosts at most; tables shrink to the terminal's width."""
-    _show_basis(console, plan)
-    _show_steps(console, plan)
-    _show_graph(console, plan)
-    _show_hosts(console, plan, rows)
-    for remark in plan.remarks:
-        console.print(remark, style="yellow")
-    console.print(f"Method: {METHOD}. {CAVEAT}", style="dim")
-
-
-def draw(plan: Plan, file: Path) -> None:
-    """Write the graph as SVG. Raises UsageError for a file that cannot be written, or is no .svg:
-    a slip of the pen must not overwrite something else."""
-    if file.suffix.lower() != ".svg":
-        raise UsageError(f"{file} does not end in .svg; name a file for the picture that does.")
-    if len(_drawn(plan)) < 2:
-        raise UsageError("There is no picture: no loss is expected, or there is a single step.")
-    try:
-        file.write_text(svg(plan), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror}; name another file."
-        ) from None
-
-
-def svg(plan: Plan) -> str:
-    """Mean delay against requests a day, both by their logarithms; today's budget marked."""
-    drawn = _drawn(plan)
-    frame, (points, below, beside) = Frame(left=70), _points(plan)
-    now = drawn.index(plan.today)
-    parts = [*frame.grid(below, beside), frame.line(points, COLOURS[0])]
-    for number, ((x, y), step) in enumerate(zip(points, drawn, strict=True)):
-        colour = COLOURS[1] if number == now else COLOURS[0]
-        radius = 6 if number == now else 4
-        place = frame.x(x), frame.y(y)
-        parts.append(
-            f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="{radius}" fill="{colour}"/>'
-        )
-        label = f"{_times(step.times)}: {_delay(step.buys)}"
-        end = place[0] > frame.right - 120
-        parts.append(
-            words(place[0] + (-9 if end else 9), place[1] - 9, label, "end" if end else "start")
-        )
-    under = frame.bottom + 42
-    parts.append(words(frame.left, under, _DRAWN.format(mark="the other colour")))
-    parts.append(words(frame.left, under + 20, _denominators(plan)))
-    return page("What a request budget buys", parts, under + 36)
-
-
-def _drawn(plan: Plan) -> Sequence[Step]:
-    """The steps that can be drawn."""
-    return [step for step in plan.steps if step.buys.delay_s is not None]
