@@ -221,7 +221,8 @@ def _places(
         place(np.flatnonzero(host == number), arms.hosts[number] if names else f"host {rank}")
         for rank, number in enumerate(order.tolist(), 1)
     ]
-    by_platform = {name: np.flatnonzero(np.array(arms.platform) == name) for name in arms.platform}
+    of = np.array(arms.platform)
+    by_platform = {name: np.flatnonzero(of == name) for name in set(arms.platform)}
     platforms = [
         place(chosen, f"all {len(chosen)} hosts")
         for name, chosen in sorted(by_platform.items())
@@ -236,7 +237,7 @@ def _rests_on(wanted: Demand) -> str:
         f"that {FIRST_P:.0%} of posts are lost, as many in each doubling of their age up to"
         f" {HORIZON_S / 3600:.0f} hours"
     )
-    seen = f"{wanted.losses:.3g} losses in {wanted.looks} looks"
+    seen = f"{wanted.losses:.0f} losses in {wanted.looks} looks"
     if not wanted.learnt:
         return f"Nothing has been learnt yet: every number rests on the assumption {assumed}."
     if wanted.losses < PRIOR_LOSSES:
@@ -257,7 +258,7 @@ def _remarks(
     if starved:
         found.append(
             f"At {starved} of {len(hosts)} hosts lists and canaries alone take all of today's"
-            " budget; raise hosts.per_second, or watch.discover_every_s to read lists less often."
+            " budget; read lists less often (watch.discover_every_s), or allow those hosts more."
         )
     left = float(np.maximum(budget - beside, 0.0).sum())
     if now.requests_per_s < 0.9 * left:

@@ -121,7 +121,7 @@ def _a_day(per_s: float) -> str:
 def _denominators(plan: Plan) -> str:
     lost = plan.today.buys.losses_per_s * DAY_S
     return (
-        f"{plan.posts} posts of {plan.of_accounts} accounts, {lost:.3g} losses expected a day;"
+        f"{plan.posts} posts of {plan.of_accounts} accounts, {short(lost)} losses expected a day;"
         f" hazards of {at(plan.at):%Y-%m-%d %H:%M} UTC"
     )
 
