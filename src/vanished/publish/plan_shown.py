@@ -27,7 +27,8 @@ CAVEAT = (
     "A delay lasts from a loss to the first answer that says gone; above"
     f" {span(CAP_S)} it counts as that. Only looks are counted: not losses that a list or a stream"
     " shows sooner, nor sweeps, nor looks that fail. A request that several posts share is taken as"
-    " full, a list as one request. docs/schedule.md says how near this comes."
+    " full, a list as one request. In simulations the delays kept were 1.1 to 1.5 times the planned"
+    " ones: see docs/schedule.md."
 )
 
 _DRAWN = "mean delay until a loss is noticed, against requests a day; {mark}: today's budget"
