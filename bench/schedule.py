@@ -36,8 +36,7 @@ from bench.schedule_policies import (
 )
 from bench.schedule_texts import texts
 from bench.schedule_wheel import Wheel
-from bench.schedule_world import CURVE, LARGE, PAGES, Ints, Outcome, Policy, Shape, World
-from bench.schedule_world import run as run_world
+from bench.schedule_world import CURVE, LARGE, PAGES, Ints, Outcome, Policy, Shape, World, simulate
 from vanished.watch.topics import WIDTH, Topics
 
 SEEDS = (1, 2, 3)
@@ -158,7 +157,7 @@ def _rows(
         bounds.append((page_bound_min if by_page else bound_min)(world))
         for name, policy in policies.items():
             began = time.monotonic()
-            outcome = run_world(world, policy(world))
+            outcome = simulate(world, policy(world))
             found[name].append(outcome)
             print(
                 f"  {shape.name}, seed {seed}{', campaign' * campaign}: {name}: "
@@ -200,7 +199,7 @@ def _bias_with_failures() -> tuple[float, float]:
     for seed in SEEDS:
         world = World(LARGE, seed)
         rank = Learned(world)
-        run_world(world, Ranked(world, rank), failing=FAILING)
+        simulate(world, Ranked(world, rank), failing=FAILING)
         learned, true = rank.chances()[world.account], world.p[world.account]
         chances.append(learned.mean() / true.mean() - 1)
         at = np.array([600.0, 1800.0, 7200.0, 28_800.0, 86_400.0])

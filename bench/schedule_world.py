@@ -214,7 +214,7 @@ class Tally:
         self.waited += float(chance.sum()) * CAP_S
 
 
-def run(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
+def simulate(world: World, policy: Policy, *, failing: float = 0.0) -> Outcome:
     """Let a policy ask from beginning to end; a share `failing` of the answers shows nothing.
 
     Raises AssertionError if the policy asks for more than the budget, or for what it cannot know.

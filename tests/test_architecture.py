@@ -18,6 +18,7 @@ PURE = [
     "watch/hazard.py",
     "watch/learning.py",
     "watch/topics.py",
+    "watch/planning.py",
     "watch/absorb.py",
     "sources/notice.py",
 ]

@@ -229,6 +229,32 @@ def report(
         result.show(out)
 
 
+@app.command(epilog="Example: vanished plan --steps 0.5,1,2,4 --svg plan.svg")
+def plan(
+    folder: Folder = Path(),
+    steps: Annotated[
+        str | None, typer.Option(help="Multiples of today's budget, such as 0.5,1,2,4.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Also draw it into this .svg file.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="How many hosts to list.")] = 20,
+    names: Annotated[
+        bool, typer.Option(help="Name hosts instead of numbering them; not for publishing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What the request budget buys: how soon losses are noticed, and what more would buy."""
+    from vanished.publish.plan import make_plan, parse_steps
+    from vanished.publish.plan_shown import draw, show
+
+    result = make_plan(folder, steps=parse_steps(steps), names=names)
+    if svg is not None:
+        draw(result, svg)
+    if as_json:
+        typer.echo(json.dumps(result.facts(), ensure_ascii=False))
+    else:
+        show(result, out, rows)
+
+
 @app.command(epilog="Example: vanished media c2f4m7q3x6w5b8na --within 20")
 def media(
     asked: Annotated[

@@ -163,6 +163,12 @@ class Reading(ABC):
                 for row in connection.execute(sa.select(present.streams))
             }
 
+    def last_looking(self) -> Micros | None:
+        """The watch's latest sign of life; None if it never ran."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(present.sessions.c.last_at)).scalar()
+        return None if found is None else int(found)
+
     def case(self, subject: str) -> list[Observation]:
         """The definite facts on `subject` since its first answer other than "alive"."""
         facts = self._facts(present.cases, subject)

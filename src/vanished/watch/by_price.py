@@ -52,7 +52,7 @@ class ByPrice:
         self.topics = Topics()
         size = self.topics.size
         kept = _arrays(learnt)
-        self.beliefs = Beliefs(Learner.of(size, kept) if kept else Learner(size))
+        self.beliefs = Beliefs(_learner(kept, size))
         self._read: dict[int, int] = {}  # sets of topics that the columns do not hold yet
         self._per_s: Callable[[int], float] = lambda host: 1.0
         self._arms: dict[tuple[str, int], int] = {}
@@ -293,6 +293,15 @@ def _is_wish(row: AccountRow, now: Micros) -> bool:
         return True
     beyond = track.due > track.last_alive_at + int(LONGEST_S * SECOND) + SECOND
     return beyond or now - HINTED <= track.due <= now
+
+
+def learner_of(text: str, topics: int) -> Learner:
+    """A learner that knows what `ByPrice.kept` said in `text`; one that knows nothing, for ""."""
+    return _learner(_arrays(text), topics)
+
+
+def _learner(kept: Mapping[str, npt.NDArray[np.float64]], topics: int) -> Learner:
+    return Learner.of(topics, kept) if kept else Learner(topics)
 
 
 def _proven(row: PostRow) -> bool:

@@ -70,7 +70,8 @@ class Lists:
         self._posts, self._hazards, self._prices = posts, hazards, prices
         self._worth, self._queues, self._chance = worth, queues, chance
         self._shortest_s = shortest_s
-        self._missed = cap_s if objective == "mean" else MISSED_NATS
+        self._log = objective == "log"
+        self._missed = MISSED_NATS if self._log else cap_s
         self.host: npt.NDArray[np.int32]
         self.last: npt.NDArray[np.int32]
         self.due: npt.NDArray[np.int32]
@@ -237,7 +238,7 @@ class Lists:
             self._hazards.curve, self._hazards.chance(accounts), self.rate(accounts), wait,
             miss_s=self._missed,
         )  # fmt: skip
-        return 2 * found / wait**2, hosts
+        return (found / wait if self._log else 2 * found / wait**2), hosts
 
     # -- the queues ---------------------------------------------------------------------------
 

@@ -135,13 +135,23 @@ def _schedule(
     watch = observatory.settings.watch
     if watch.look_every_s:
         return AgeBuckets(watch.look_every_s)
-    routes = {name: len(observatory.settings.asked(name).routes) for name in chosen}
-    return ByPrice(  # posts that go by several routes do not share requests
-        {name: source.batch if routes[name] < 2 else 1 for name, source in chosen.items()},
-        terms=Terms(objective=watch.objective, shortest_s=watch.shortest_s, census=watch.census),
+    return ByPrice(
+        {name: serves(observatory.settings, name, source) for name, source in chosen.items()},
+        terms=terms(observatory.settings),
         learnt=observatory.learnt(),
         columns=columns,
     )
+
+
+def serves(settings: Settings, platform: str, source: Source) -> int:
+    """How many posts one request answers for; those that go by several routes share none."""
+    return source.batch if len(settings.asked(platform).routes) < 2 else 1
+
+
+def terms(settings: Settings) -> Terms:
+    """The schedule's numbers, as the settings have them."""
+    watch = settings.watch
+    return Terms(objective=watch.objective, shortest_s=watch.shortest_s, census=watch.census)
 
 
 def open_door(settings: Settings, clock: Clock) -> Door:

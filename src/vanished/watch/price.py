@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vanished.watch.columns import Floats, Ids
+from vanished.watch.hazard import Objective
 
 GAIN = 0.25
 MOST_STEP = 0.05  # of the logarithm, a minute
@@ -32,6 +33,7 @@ def opening(
     shortest_s: float,
     *,
     weight: Floats | float = 1.0,
+    objective: Objective = "mean",
 ) -> tuple[Ids, Floats]:
     """Hosts, and the price at each at which its posts want its allowance `per_s`.
 
@@ -45,12 +47,15 @@ def opening(
     hazard, cost, host = hazard[live], cost[live], host[live]
     if not len(host):
         return host, np.zeros(0)
-    # A look is due where h Δ²/2 = λ·cost, so a post makes √(h / 2 λ cost) looks of `cost` requests.
-    spends = np.bincount(host, weights=weight * np.sqrt(hazard * cost / 2))
+    # A look is due where h Δ²/2 = λ·cost, so a post makes √(h / 2 λ cost) looks of `cost` requests;
+    # by the mean logarithm where h Δ = λ·cost, which makes h / (λ cost).
+    log = objective == "log"
+    spends = np.bincount(host, weights=weight * (hazard if log else np.sqrt(hazard * cost / 2)))
     least = np.full(len(spends), np.inf)
-    np.minimum.at(least, host, hazard / cost * shortest_s**2 / 2)
+    np.minimum.at(least, host, hazard / cost * (shortest_s if log else shortest_s**2 / 2))
     hosts = np.flatnonzero(np.isfinite(least))
-    price = (spends[hosts] / np.maximum(per_s[hosts], 1e-9)) ** 2
+    price = spends[hosts] / np.maximum(per_s[hosts], 1e-9)
+    price = price if log else price**2
     return hosts, np.maximum(np.maximum(price, least[hosts]), LEAST)
 
 

@@ -204,6 +204,7 @@ class Priced:
             np.concatenate([cost, whole]), np.concatenate([hosts, their_hosts]),
             per_s, self.terms.shortest_s,
             weight=np.concatenate([np.full(len(ids), weight), whole]),
+            objective=self.terms.objective,
         )  # fmt: skip
         return dict(zip(*(column.tolist() for column in found), strict=True))
 
