@@ -17,6 +17,7 @@ PURE = [
     "watch/schedule.py",
     "watch/hazard.py",
     "watch/learning.py",
+    "watch/lists.py",
     "watch/topics.py",
     "watch/planning.py",
     "watch/absorb.py",

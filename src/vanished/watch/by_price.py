@@ -122,7 +122,8 @@ class ByPrice:
 
     def put(self, row: int, host: int, due: Micros) -> None:
         if row < 0:
-            self.priced.lists.wish(np.array([~row]), _s(np.array([due])))
+            if self.priced.lists.knows(~row):
+                self.priced.lists.wish(np.array([~row]), _s(np.array([due])))
             return
         if self._entered.pop(row, None) == due or row >= self.priced.columns.used:
             return
