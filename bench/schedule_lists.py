@@ -7,7 +7,7 @@ at the same budget, kept in every second as a token bucket: one side reads every
 every 300 s as a wish, as the first watch did, and gives looks what is left; the other lets lists
 compete. "proving" lists show a post's words, so that a reading proves all posts on its page, and
 need no look at a new one; "naming" lists only name posts. Either asks at once about a known post
-that its page lacks. Takes about ten minutes.
+that its page lacks. Takes about fifteen minutes.
 """
 
 from __future__ import annotations

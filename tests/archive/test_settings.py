@@ -26,6 +26,8 @@ def test_the_template_states_the_defaults() -> None:
         ("[watch]\nconcurency = 3\n", 4, "did you mean 'concurrency'"),
         ("[watch]\nconcurrency = 0\n", 4, "at least 1"),
         ("[watch]\nlook_every_s = [[3600, 300], [60, 5]]\n", 4, "rising ages"),
+        ('[watch]\nterms = ["a", " "]\n', 4, "none blank"),
+        ("[watch]\nterms = [1]\n", 4, "a list of words"),
         ("[hosts]\nper_second = -1\n", 4, "per_second is -1"),
         ('[hosts.per_host]\n"a.example" = "fast"\n', 4, "a.example is 'fast'"),
         ('[net]\nallow_networks = ["loopback"]\n', 4, "127.0.0.0/8"),

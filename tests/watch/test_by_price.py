@@ -258,3 +258,14 @@ def test_dates_that_a_held_post_gets_do_not_end_its_look(observatory: Observator
     row.track.due = 2**63 - 2
     schedule.enter([row], [0], set(), START + 30 * HOUR)
     assert not schedule.priced.columns.flags[row.id] & c.OUT
+
+
+async def test_known_terms_of_the_settings_are_topics(observatory: Observatory) -> None:
+    """Posts with a known term share a topic from the first on, whatever else they say."""
+    schedule = ByPrice({}, words=["blue umbrella"])
+    schedule.read(1, "a Blue Umbrella stood there")
+    schedule.read(2, "nothing of the kind")
+    schedule.read(3, "who sells a blue umbrella, and where")
+    sets = schedule.beliefs.sets
+    assert sorted(sets.holding([1]).tolist()) == sorted({schedule._read[1], schedule._read[3]})
+    assert schedule._read[2] not in sets.holding([1])

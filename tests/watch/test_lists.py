@@ -31,7 +31,15 @@ from vanished.model import (
 from vanished.net.politeness import Politeness
 from vanished.watch.by_price import ByPrice
 from vanished.watch.hazard import CAP_S, AgeCurve, discovery_index, index
-from vanished.watch.lists import FIRST_PER_S, LONGEST_S, MEMORY_S, ON_PAGE, STEPS, Lists
+from vanished.watch.lists import (
+    FIRST_PER_S,
+    LONGEST_S,
+    MEMORY_S,
+    MOST_WEIGHED,
+    ON_PAGE,
+    STEPS,
+    Lists,
+)
 from vanished.watch.loop import Watch
 from vanished.watch.priced import Priced, Terms
 from vanished.watch.terms import EARLY, JITTER
@@ -256,6 +264,26 @@ def test_when_room_is_short_the_larger_worth_goes_first_and_wishes_before_it() -
     }
     assert order[1:] == sorted(worth, key=lambda row: -worth[row])
     assert order[1] < 0 <= order[2] != order[-1]  # neither kind goes before the other as such
+
+
+def test_a_long_queue_is_weighed_again_in_parts_and_keeps_its_order() -> None:
+    """Thousands that wait at a slow host would else hold up every second of the watch."""
+    count = 5 * MOST_WEIGHED
+    p = np.linspace(0.01, 0.5, count)
+    made = schedule(count, hazards=Known(p=p))
+    made.tick(HOUR_S)
+    made.prices.open(0, 1e-3)
+    made.lists.put(np.arange(count), np.full(count, HOUR_S))
+    made.take(3601.0, lambda host: 0, 9)
+    for now in range(3602, 3616):
+        assert len(made.take(float(now), lambda host: 0, 9)) == 0
+        assert (made.lists.weighed[:count] == now).sum() <= MOST_WEIGHED
+    assert made.lists.weighed[:count].min() > 3601  # everybody's turn comes
+    made.lists.wish(np.array([3]), np.array([3615.0]))
+    rows = made.take(3616.0, lambda host: 50, 50)
+    assert rows.tolist() == [~3, *(~np.arange(count)[:-50:-1]).tolist()]
+    again = made.take(3618.0, lambda host: count, count)
+    assert len(again) == count - 50  # each once
 
 
 def test_every_list_is_read_once_a_day_and_none_too_often() -> None:

@@ -29,6 +29,7 @@ from vanished.errors import ConfigError
 FILE = "observatory.toml"
 
 Steps = tuple[tuple[float, float], ...]
+MOST_TERMS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class WatchSettings:
     shortest_s: float = 60.0
     objective: Literal["mean", "log"] = "mean"
     census: float = 0.02
+    terms: tuple[str, ...] = ()  # whose posts count as a topic each
     look_every_s: Steps = ()  # empty: looks go where they are worth their price
     discover_every_s: float | None = None  # None: so do readings of lists
 
@@ -170,9 +172,17 @@ def _watch(reader: Reader, given: Mapping[str, Any]) -> WatchSettings:
         shortest_s=number("shortest_s", 1) or base.shortest_s,
         objective=objective,
         census=base.census if census is None else census,
+        terms=_terms(reader, given),
         look_every_s=_steps(reader, given),
         discover_every_s=number("discover_every_s", 0.001),
     )
+
+
+def _terms(reader: Reader, given: Mapping[str, Any]) -> tuple[str, ...]:
+    terms = reader.texts("watch", given, "terms", "words")
+    if len(terms) > MOST_TERMS or not all(term.strip() for term in terms):
+        raise reader.fail("watch", "terms", f"terms are {MOST_TERMS} words at most, none blank.")
+    return terms
 
 
 def _steps(reader: Reader, given: Mapping[str, Any]) -> Steps:

@@ -25,6 +25,7 @@ shortest_s = 60              # no post is looked at and no list is read more oft
                              # is to be confirmed
 objective = "mean"           # what looks are to make small: the mean delay of notice, or its "log"
 census = 0.02                # share of looks at posts drawn at random, which keep the rest honest
+terms = []                   # words: posts with one of them are watched closely when such are lost
 # look_every_s = [[3600, 300], [86400, 3600]]
                              # instead of all that: younger than an hour every 5 minutes, younger
                              # than a day every hour, older ones every 7 days

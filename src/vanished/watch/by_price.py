@@ -35,7 +35,10 @@ RETIRED: Micros = 30 * DAY  # what the present says of posts that only the censu
 
 
 class ByPrice:
-    """`serves`: how many posts one request of a platform answers for; 1 where it is not named."""
+    """`serves`: how many posts one request of a platform answers for; 1 where it is not named.
+
+    `words`: known terms, whose posts count as a topic each.
+    """
 
     lists_every: Micros | None = None
 
@@ -45,11 +48,12 @@ class ByPrice:
         *,
         terms: Terms | None = None,
         learnt: str = "",
+        words: Sequence[str] = (),
         columns: Columns | None = None,
         seed: int = 0,
     ) -> None:
         self._serves = serves
-        self.topics = Topics()
+        self.topics = Topics(words)
         size = self.topics.size
         kept = _arrays(learnt)
         self.beliefs = Beliefs(_learner(kept, size))

@@ -38,6 +38,7 @@ FIRST_PER_S = 3 / 86400  # a new account's rate before anything is learned,
 FIRST_POSTS = 10.0  # and the number of posts that this is worth
 MISSED_NATS = 4.0  # ln(half a day / 13 minutes): a loss never seen, under the objective "log"
 ON_PAGE = 100  # newest posts of a page that are remembered
+MOST_WEIGHED = 200  # of those that wait, in a second: what a page is worth rises slowly
 MOST_REVISED = 100  # in a second, at dates that a loop which stood still has missed
 STEPS = 12  # ages at which a list's index is computed to date it; between them it is a power law
 
@@ -48,6 +49,8 @@ _TYPES = {
     "flags": np.uint8,  # as in the columns of posts
     "posted": np.float64,  # new posts that readings showed, as far as they are not forgotten,
     "watched": np.float64,  # and the seconds in which they came
+    "worth": np.float64,  # in units of the price, when it was weighed last,
+    "weighed": np.float64,  # and when that was
 }
 
 
@@ -78,6 +81,8 @@ class Lists:
         self.flags: npt.NDArray[np.uint8]
         self.posted: Floats
         self.watched: Floats
+        self.worth: Floats
+        self.weighed: Floats
         for name, kind in _TYPES.items():
             setattr(self, name, np.zeros(0, dtype=kind))
         self.used = 0
@@ -270,20 +275,28 @@ class Lists:
         index = self.index(accounts, np.full((len(accounts), 1), now))[:, 0]
         worth = index / self._price(accounts)
         worth[now - self.last[accounts] >= LONGEST_S] += FIRST
+        self.worth[accounts], self.weighed[accounts] = worth, now
         tries = self.flags[accounts] & c.FAILED
         early = (worth < TAKEN_AT) & (tries == 0)
         if early.any():
             self.put(accounts[early], self.dates(accounts[early], now, share=1.0))
-            accounts, worth, tries = accounts[~early], worth[~early], tries[~early]
+            accounts = accounts[~early]
         self._queue(accounts)
-        hosts = self.host[accounts].astype(np.int64)
-        self._queues.rank(~accounts, hosts, worth, tries)
+        self._rank(accounts)
 
-    def queued(self, accounts: Ids) -> Ids:
-        """Those that stand in a queue by their worth: not moved, taken or wished since."""
+    def _rank(self, accounts: Ids) -> None:
+        hosts = self.host[accounts].astype(np.int64)
+        tries = self.flags[accounts] & c.FAILED
+        self._queues.rank(~accounts, hosts, self.worth[accounts], tries)
+
+    def carry(self, accounts: Ids, now: float) -> None:
+        """Rank again those that were not moved, taken or wished since; weigh a part of them."""
         flags = self.flags[accounts] & ~c.FAILED
-        standing: Ids = accounts[flags == (c.LIVE | c.QUEUED)]
-        return standing
+        accounts = accounts[flags == (c.LIVE | c.QUEUED)]
+        if len(accounts) > MOST_WEIGHED:
+            accounts = accounts[np.argpartition(self.weighed[accounts], MOST_WEIGHED)]
+            self._rank(accounts[MOST_WEIGHED:])
+        self.weigh(accounts[:MOST_WEIGHED], now)
 
     def take(self, accounts: Ids) -> Ids:
         """These come to the head of their queues: those that are to be read are then OUT."""

@@ -139,6 +139,7 @@ def _schedule(
         {name: serves(observatory.settings, name, source) for name, source in chosen.items()},
         terms=terms(observatory.settings),
         learnt=observatory.learnt(),
+        words=watch.terms,
         columns=columns,
     )
 

@@ -261,7 +261,7 @@ class Priced:
         self.weighed += lists
         carried = self.queues.carried(now)
         if len(carried):
-            self.lists.weigh(self.lists.queued(~carried[carried < 0]), now)
+            self.lists.carry(~carried[carried < 0], now)
             carried = carried[carried >= 0]
             standing = self.columns.flags[carried] & ~c.FAILED
             carried = carried[standing == (c.LIVE | c.QUEUED)]  # not moved, dropped or wished since
