@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -474,7 +474,7 @@ class _KilledError(Exception):
 class _Mortal(np.ndarray):
     """A column whose process dies before the write at which `left` is 0."""
 
-    left = [0]
+    left: ClassVar = [0]
 
     def __setitem__(self, at: Any, value: Any) -> None:
         if self.left[0] == 0:
