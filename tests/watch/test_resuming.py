@@ -17,9 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
+from tests.watch.taken_over import begun
 from tests.watch.test_loop import BARE, BROKEN, PLATFORM, START, Jumping, Scripted
 from vanished.archive.folder import SCHEDULE
 from vanished.archive.observatory import Observatory
@@ -29,7 +29,7 @@ from vanished.model import ALIVE, HOUR, MINUTE, SECOND, Account, Discovery, Micr
 from vanished.net.politeness import Politeness
 from vanished.watch import columns as c
 from vanished.watch import resuming
-from vanished.watch.by_price import ORIGIN, ByPrice
+from vanished.watch.by_price import ByPrice
 from vanished.watch.ledger import Event
 from vanished.watch.loop import Watch
 from vanished.watch.resuming import Keeper
@@ -108,42 +108,6 @@ def watching(
         observatory, {"page": source}, door, clock, schedule, discover_every=HOUR // 4,
         keeper=keeper, tell=events.append,
     )  # fmt: skip
-
-
-def columns_of(schedule: ByPrice, names: dict[str, int]) -> dict[str, list[Any]]:
-    """What is known of each live row, by row; `last` of the proof, the host's name of the arm."""
-    found = schedule.priced.columns
-    live = np.flatnonzero(found.flags[: found.used] & c.LIVE)
-    name_of = {number: name for name, number in names.items()}
-    arms = [(platform, name_of[host]) for platform, host in schedule.arms]
-    columns = {name: getattr(found, name)[live].tolist() for name in ("born", "last", "account")}
-    return {"row": live.tolist(), "arm": [arms[n] for n in found.arm[live].tolist()]} | columns
-
-
-def begun(folder: Path, at: Micros) -> tuple[dict[str, list[Any]], dict[str, list[Any]], str]:
-    """The columns of a start over `folder`, those made from its present, and why they were made.
-
-    Dates that the judge or others wished for are checked: they are the present's, or have come.
-    """
-    with Observatory.open(folder, write=True) as observatory:
-        keeper = Keeper(observatory)
-        schedule = ByPrice({"page": 1}, columns=keeper.columns)
-        names: dict[str, int] = {}
-
-        def numbered(name: str) -> int:
-            return names.setdefault(name, len(names))
-
-        why = keeper.begin(schedule, numbered, lambda host: 1.0, at)
-        anew, present = ByPrice({"page": 1}), observatory.schedule_columns(numbered)
-        anew.begin(present, lambda host: 1.0, at)
-        found, made = keeper.columns, anew.priced.columns
-        now = int((at - ORIGIN) // SECOND)
-        for post in observatory.rows_in((State.SUSPECTED, State.GONE), ["page"]):
-            if not post.track.failures:
-                assert found.flags[post.id] & c.WISHED
-                assert found.due[post.id] in (made.due[post.id], now)
-        assert not (found.flags[: found.used] & (c.QUEUED | c.OUT)).any()
-        return columns_of(schedule, names), columns_of(anew, names), why
 
 
 async def test_a_watch_that_ended_leaves_columns_that_the_next_takes_over(folder: Path) -> None:
