@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.watch.taken_over import begun
 from vanished.archive.columns import OBSERVATIONS
 from vanished.archive.observatory import Observatory
 from vanished.lab.clock import ScaledClock
 from vanished.lab.month import create, scored
 from vanished.lab.serve import spawned
+from vanished.lab.source import PLATFORM
 from vanished.lab.world import World
 from vanished.model import DAY, SECOND, Kind
 
@@ -85,7 +87,8 @@ def check(folder: Path, acknowledged: tuple[int, int]) -> None:
                 assert verdict.interval.first_gone_at >= min(gone)
 
 
-def test_kill_at_random_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by", ["age", "price"])
+def test_kill_at_random_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
     chance = random.Random(SEED)
     print(f"seed {SEED}")
@@ -96,12 +99,17 @@ def test_kill_at_random_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with spawned(SEED, clock, traps=0.2, days=31, accounts=12, posts_per_day=20.0) as url:
         create(folder, world, url, clock, commit_s=0.05 * SPEED)
         text = (folder / "observatory.toml").read_text(encoding="utf-8")
+        if by == "price":
+            text = "".join(line for line in text.splitlines(True) if "look_every_s" not in line)
         # Small flushes, so that kills also fall between the journal and the tail.
         (folder / "observatory.toml").write_text(text + "\n[journal]\nflush_rows = 400\n", "utf-8")
         total = 0
         for _ in range(KILLS):
             acknowledged = watch_until_killed(folder, clock, until, chance.uniform(0.02, 0.7))
             check(folder, acknowledged)
+            if by == "price":  # the next watch takes the columns over; they are as the present is
+                found, anew, why = begun(folder, clock.now(), PLATFORM)
+                assert (found, why) == (anew, "")
             total = max(total, acknowledged[1])
         assert total > 1000
         assert clock.now() < until, "the world ended before the last kill"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -464,3 +465,63 @@ def test_who_was_proven_alive_meanwhile_leaves_the_queue() -> None:
     made.alive(np.array([5]), np.array([now]), now)
     taken = made.take(now, lambda host: 99, 99).tolist()
     assert sorted(taken) == [row for row in range(20) if row != 5]
+
+
+class _KilledError(Exception):
+    pass
+
+
+class _Mortal(np.ndarray):
+    """A column whose process dies before the write at which `left` is 0."""
+
+    left: ClassVar = [0]
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        if self.left[0] == 0:
+            raise _KilledError
+        self.left[0] -= 1
+        super().__setitem__(at, value)
+
+
+@pytest.mark.parametrize("doing", ["wish", "taking", "weighing", "rest", "start"])
+def test_who_was_under_way_at_a_kill_has_a_date_at_the_next_start(doing: str) -> None:
+    """Killed between any two writes to columns in files: else nobody would ask about it again."""
+    for writes in range(100):
+        made = schedule(40, per_s=0.01, terms=Terms(census=1.0))
+        made.rebuild(3600.0)
+        made.take(3600.0, lambda host: 0, 0)
+        made.prices.open(0, 1e-6)  # everything is worth that
+        made.date(np.arange(40), 3600.0)
+        made.wish(np.arange(4), np.full(4, 3601.0))
+        made.columns.due[4:30] = 3601
+        taken = made.take(3602.0, lambda host: 6, 6)
+        dear = 3e-6 * float(made._worth.now(made._worth.of(np.arange(40)), 3602.0).max())
+        assert (made.columns.flags[:30] & (c.QUEUED | c.OUT)).all()
+        made.columns.flags, made.columns.due = (
+            column.view(_Mortal) for column in (made.columns.flags, made.columns.due)
+        )
+        _Mortal.left[0] = writes
+        try:
+            if doing == "wish":
+                made.wish(taken, np.full(6, 5000.0))
+            elif doing == "taking":
+                made.take(3603.0, lambda host: 9, 9)
+            elif doing == "weighing":
+                made.prices.open(0, dear)  # nobody is worth that yet: all go back
+                made.take(3650.0, lambda host: 0, 0)
+            elif doing == "rest":
+                made.take(4000.0, lambda host: 9, 9)
+            else:
+                made.rebuild(3700.0)
+            lived = True
+        except _KilledError:
+            lived = False
+        made.columns.flags, made.columns.due = (
+            column.view(np.ndarray) for column in (made.columns.flags, made.columns.due)
+        )
+        made.rebuild(5000.0)
+        assert (made.columns.due[:40] < c.NO_DATE).all(), writes
+        if lived:
+            assert writes > 0
+            return
+    raise AssertionError("it did not end")

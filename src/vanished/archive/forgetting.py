@@ -75,7 +75,7 @@ def forget(engine: sa.Engine, journal: Journal, keys: Collection[str]) -> Forgot
         accounts = _accounts(connection, sorted(set(keys)))
         posts = _posts(connection, sorted(set(keys)), list(accounts.values()))
         doomed = sorted({*keys, *accounts, *posts})
-        _unschedule(connection)
+        present.unschedule(connection)
         _never_again(connection, [key for key in posts if posts[key] not in accounts.values()])
         rows, looks = _delete(connection, doomed, journal.upto)
         intent = _Intent(tuple(doomed), journal.manifest.forgotten)
@@ -138,11 +138,6 @@ def _posts(
     found = [connection.execute(query.where(c.key.in_(part))).all() for part in _parts(keys)]
     found += [connection.execute(query.where(c.account_id == number)).all() for number in accounts]
     return {row.key: row.account_id for rows in found for row in rows}
-
-
-def _unschedule(connection: sa.Connection) -> None:
-    """The columns of the schedule hold rows that are gone: the next watch makes them anew."""
-    connection.execute(present.meta.delete().where(present.meta.c.key == present.SCHEDULE))
 
 
 def _never_again(connection: sa.Connection, posts: Sequence[str]) -> None:

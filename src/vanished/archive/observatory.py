@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from vanished.archive import columns, erasing, forgetting, present, pseudonyms
 from vanished.archive.columns import Coverage
-from vanished.archive.folder import JOURNAL, READABLE, furnish, located, take_lock
+from vanished.archive.folder import JOURNAL, READABLE, SCHEDULE, furnish, located, take_lock
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep, seal_old
 from vanished.archive.mapping import HOST
@@ -129,6 +129,7 @@ class Observatory(Reading):
 
     def _check(self) -> None:
         self._looking = False  # whether a commit is also the watch's latest sign of life
+        self._scheduling = False  # whether who commits keeps the schedule's columns in step
         # Before anything is written: a wrong key would seal what the right one could not open.
         if self._secret is not None:
             pseudonyms.check_secret(self._secret, present.fingerprint(self._engine))
@@ -312,7 +313,7 @@ class Observatory(Reading):
 
     def end_session(self, now: Micros) -> None:
         """Note the last moment at which the watch was looking."""
-        self._looking = False
+        self._looking = self._scheduling = False
         with storage(self.folder), self._engine.begin() as connection:
             connection.execute(present.sessions.update().values(last_at=now))
 
@@ -345,6 +346,8 @@ class Observatory(Reading):
                 )
             if self._looking:
                 connection.execute(present.sessions.update().values(last_at=now))
+            if not self._scheduling:
+                present.unschedule(connection)
         entry.clear()  # a peer's record and its way into the journal would not fit side by side
         if self.proof is not None:
             self.proof.acknowledged(now)
@@ -364,9 +367,14 @@ class Observatory(Reading):
         self._keep_word(present.LEARNT, text)
 
     def keep_scheduling(self, token: str, arms: Sequence[tuple[str, str]]) -> None:
-        """Keep the token of the schedule's columns, and by number of arm its platform and host."""
+        """Keep the token of the schedule's columns, and by number of arm its platform and host.
+
+        It counts until the session ends, or a later opening commits: whoever calls this keeps the
+        columns in step with the commits that follow.
+        """
         sealed = [(platform, self.vault.seal_word(host, HOST)) for platform, host in arms]
         self._keep_word(present.SCHEDULE, json.dumps({"token": token, "arms": sealed}))
+        self._scheduling = True
 
     def _keep_word(self, key: str, value: str) -> None:
         insert = present.meta.insert().prefix_with("OR REPLACE")
@@ -407,6 +415,8 @@ class Observatory(Reading):
         """Forget posts and accounts by key, see `forgetting.forget`; not while a watch runs."""
         with storage(self.folder):
             done = forgetting.forget(self._engine, self.journal, subject_keys)
+            if (self.folder / SCHEDULE).exists():  # a row's times are the post's, too
+                shutil.rmtree(self.folder / SCHEDULE)
         self.looks = self.acknowledged_looks()
         return done
 

@@ -268,6 +268,11 @@ def scrub(engine: sa.Engine) -> bool:
     return True
 
 
+def unschedule(connection: sa.Connection) -> None:
+    """Somebody else than the schedule's keeper changes posts: its columns count no more."""
+    connection.execute(meta.delete().where(meta.c.key == SCHEDULE))
+
+
 def fingerprint(engine: sa.Engine) -> str:
     """The fingerprint of the key that this database was made with, in any of its schemas."""
     with engine.connect() as connection:

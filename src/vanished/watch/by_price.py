@@ -75,23 +75,27 @@ class ByPrice:
         self._date(posts, now)
 
     def take_over(
-        self, arms: Sequence[tuple[str, int]], per_s: Callable[[int], float], now: Micros
+        self,
+        arms: Sequence[tuple[str, int]],
+        touched: Sequence[int],
+        posts: Scheduled,
+        per_s: Callable[[int], float],
+        now: Micros,
     ) -> None:
-        """Begin with columns that another watch filled, of which these are the arms by number."""
+        """Begin with columns that another watch filled, of which these are the arms by number.
+
+        Of the rows `touched` only what the present says counts: `posts`. Who is not among these is
+        in the schedule no more.
+        """
         self._per_s = per_s
         for platform, host in arms:
             self._arm(platform, host)
         columns = self.priced.columns
         columns.topic[: columns.used] = 0  # topics are not kept: their words are nobody's to keep
-        self.priced.rebuild(_one(now))
-
-    def refresh(self, rows: Sequence[int], posts: Scheduled, now: Micros) -> None:
-        """Enter `posts` anew, as the present has them; those of `rows` that it lacks are none."""
-        if not rows:
-            return
-        known = np.array([row for row in rows if row < self.priced.columns.used], dtype=np.int64)
-        self.priced.drop(known)
+        rows = np.array(touched, dtype=np.int64)
+        self.priced.drop(rows[rows < columns.used])  # first: they may name arms that are not known
         self._take_up(posts)
+        self.priced.rebuild(_one(now))
         self._date(posts, now)
 
     def _take_up(self, posts: Scheduled) -> None:
@@ -147,6 +151,7 @@ class ByPrice:
         new = [(r, h) for r, h in zip(rows, hosts, strict=True) if not self._knows(r.id)]
         if new:
             self._meet([row for row, _ in new], [host for _, host in new])
+        self.priced.proven(_ids(rows), _s(np.array([_last(row) for row in rows])))
         for post, topic in self._read.items():
             columns.topic[post] = topic
         self._read.clear()
@@ -266,7 +271,7 @@ class ByPrice:
 
     def _meet(self, rows: Sequence[PostRow], hosts: Sequence[int]) -> None:
         born = [row.post.published_at or row.post.first_seen_at for row in rows]
-        last = [row.track.last_alive_at or row.post.first_seen_at for row in rows]
+        last = [_last(row) for row in rows]
         arms = [self._arm(row.post.platform, host) for row, host in zip(rows, hosts, strict=True)]
         self.priced.add(
             _ids(rows), born=_s(np.array(born)), last=_s(np.array(last)),
@@ -313,6 +318,11 @@ def _proven(row: PostRow) -> bool:
     """Whether the last look at it proved it alive."""
     last = row.track.last_alive_at
     return last is not None and last >= row.track.last_asked_at
+
+
+def _last(row: PostRow) -> Micros:
+    """When it was last proven alive; who never was counts from the moment it was met."""
+    return row.track.last_alive_at or row.post.first_seen_at
 
 
 def _ids(rows: Sequence[PostRow] | Sequence[AccountRow]) -> Ids:

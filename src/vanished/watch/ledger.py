@@ -76,8 +76,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth telling: `kind` is commit, verdict, source-error, canary, login, stream or
-    stopped. Those of canaries, logins and streams are for the operator alone.
+    """Something worth telling: `kind` is commit, verdict, source-error, canary, login, stream,
+    schedule, schedule-trouble or stopped. Those of canaries, logins, streams and schedules are for
+    the operator alone.
     """
 
     kind: str

@@ -120,11 +120,15 @@ def build_watch(
 
 def _keeper(observatory: Observatory, clock: Clock, tell: Callable[[Event], None]) -> Keeper | None:
     """Who keeps the schedule's columns in the folder; None, told once, where that cannot be."""
+
+    def refused(error: OSError) -> None:
+        words = f"its columns are kept in memory only, since {reason(error)}"
+        tell(Event("schedule-trouble", clock.now(), {"words": words}))
+
     try:
-        return Keeper(observatory)
+        return Keeper(observatory, refused)
     except OSError as error:
-        facts = {"columns": "kept in memory only", "why": reason(error)}
-        tell(Event("schedule", clock.now(), facts))
+        refused(error)
         return None
 
 
@@ -217,6 +221,8 @@ async def _watch(
             console.print(f"stream: {stream_line(event.facts)}", markup=False)
         elif event.kind == "proof-trouble":
             console.print(f"proof: {event.facts['words']}", style="red", markup=False)
+        elif event.kind == "schedule-trouble":
+            console.print(f"schedule: {event.facts['words']}", style="red", markup=False)
 
     async with open_door(observatory.settings, clock) as door:
         watch = build_watch(observatory, chosen, door, clock, tell)

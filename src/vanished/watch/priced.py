@@ -11,6 +11,10 @@ where W = 0.8 of the price; when it comes W is weighed again, and below 0.9 the 
 where W reaches the price. So a price that falls, or a hazard that rises, makes nobody late by more
 than it moved. What one second leaves untaken is carried over and weighed again with what comes:
 the largest W goes first.
+
+Columns may lie in files, and their process may be killed between any two of these lines. So who
+leaves a queue or comes back is dated first and loses QUEUED and OUT then: between, its row says
+that it was under way, and is due at the next start.
 """
 
 from __future__ import annotations
@@ -130,8 +134,8 @@ class Priced:
         """
         flags = self.columns.flags[: self.columns.used]
         lost = np.flatnonzero(flags & (c.QUEUED | c.OUT))
-        flags[lost] &= ~(c.QUEUED | c.OUT)
         self.columns.due[lost] = int(np.floor(now))
+        flags[lost] &= ~(c.QUEUED | c.OUT)
         self._wheel.clear()
         self.queues.clear()
         for host, price in self._middle(now).items():
@@ -139,10 +143,14 @@ class Priced:
 
     # -- answers ----------------------------------------------------------------------------
 
+    def proven(self, ids: Ids, asked: Floats) -> None:
+        """These posts were alive when their requests started, at `asked`; their dates stand."""
+        self.columns.last[ids] = np.maximum(self.columns.last[ids], seconds(asked))
+
     def alive(self, ids: Ids, asked: Floats, now: float) -> None:
-        """Definite answers: these posts were alive when their requests started, at `asked`."""
+        """Definite answers, and nothing else is known: the dates are what hazards ask for."""
         columns = self.columns
-        columns.last[ids] = np.maximum(columns.last[ids], seconds(asked))
+        self.proven(ids, asked)
         flags = columns.flags[ids]
         again = flags & c.FAILED
         if again.any():
@@ -174,8 +182,8 @@ class Priced:
 
     def wish(self, ids: Ids, due: Floats) -> None:
         """Somebody wants these posts asked at these times, whatever it is worth."""
-        self.columns.flags[ids] = (self.columns.flags[ids] | c.WISHED) & ~(c.QUEUED | c.OUT)
         self._put(ids, due)
+        self.columns.flags[ids] = (self.columns.flags[ids] | c.WISHED) & ~(c.QUEUED | c.OUT)
 
     def _put(self, ids: Ids, due: Floats) -> None:
         self.columns.due[ids] = dates = seconds_up(due)
@@ -279,8 +287,8 @@ class Priced:
         early = (worth < TAKEN_AT) & (tries == 0)
         if early.any():
             chosen = batch.where(early)
-            self.columns.flags[chosen.ids] = c.LIVE
             self._put(chosen.ids, self.dates(chosen, now, share=1.0))
+            self.columns.flags[chosen.ids] = c.LIVE
             batch, worth, tries = batch.where(~early), worth[~early], tries[~early]
         hosts = self.prices.host_of_arm[batch.arm]
         if not known:

@@ -5,11 +5,15 @@ those of the last watch where they can be trusted, else made anew from every row
 files is the schedule's own: row numbers, seconds, numbers of accounts and of arms; no name, no
 address, no word. A bracket of a verdict never comes from here, always from the present.
 
-In step means: the same token, and the number of the present's last commit. The rows that a commit
-is about to change are noted in the head first; after a crash between, they alone are read again. A
-process that is killed loses nothing of a mapped file. A machine that stops may lose some pages and
-not others: columns that were not closed count in the boot only in which they were written. Whoever
-else changes posts moves the present's number on, or takes the token away.
+In step means: the token of the same session, and the number of its last commit or of the one
+before. The rows that a commit is about to change are noted in the head first; after a crash they
+alone are read again. Whoever else changes posts takes the token out of the present
+(`present.unschedule`).
+
+A process that is killed loses nothing of a mapped file. A machine that stops may lose some pages
+and not others, and a copy of a folder in use has pages of different moments: columns that were not
+closed count only in the boot and in the file in which they were written. Files that cannot be
+written any more, for want of room, end no watch: it goes on with columns in memory, and says so.
 """
 
 from __future__ import annotations
@@ -23,13 +27,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vanished.archive.folder import SCHEDULE
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import PostRow
 from vanished.model import Micros
 from vanished.watch.by_price import ByPrice
 from vanished.watch.columns import DUE, RECORD, Columns
 
-FOLDER = "schedule"
 FORM = 1
 MOST_TOUCHED = 4096
 HEAD = np.dtype(
@@ -39,8 +43,8 @@ HEAD = np.dtype(
         ("used", np.int64),
         ("closed", np.int64),  # 1: the last watch ended in order
         ("touched", np.int64),  # rows that the commit under way changes; more than fit: all
-        ("token", "S32"),
-        ("boot", "S64"),
+        ("token", "S32"),  # of the session; empty: the columns count for nothing
+        ("where", "S112"),  # they were written, see `_where`
         ("rows", np.int64, (MOST_TOUCHED,)),
     ]
 )
@@ -48,10 +52,17 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # only Linux has one
 
 
 class KeptColumns(Columns):
-    """Columns in the files of `folder`. Raises OSError if they cannot be written."""
+    """Columns in the files of `folder`. Raises OSError if they cannot be made there.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Later errors are told to `refused`, once; the columns are then in memory, and those in the
+    files count for nothing.
+    """
+
+    def __init__(
+        self, folder: Path, refused: Callable[[OSError], None] = lambda error: None
+    ) -> None:
+        self._folder, self._refused = folder, refused
+        self.in_files = True
         folder.mkdir(exist_ok=True)
         self.head = _mapped(folder / "head", HEAD, 1)
         files = ((folder / "due", DUE), (folder / "records", RECORD))
@@ -60,22 +71,33 @@ class KeptColumns(Columns):
         ]
         rows = max(1024, min(have))
         super().__init__(*(_mapped(path, kind, rows) for path, kind in files))
-        self.used = min(int(self.head["used"][0]), rows)
+        self.whole = 0 <= int(self.head["used"][0]) <= rows  # the files hold what the head says
+        self.used = int(self.head["used"][0]) if self.whole else 0
 
     def use(self, rows: int) -> None:
         """Take rows below `rows` into use; the files grow."""
         have = len(self.due)
-        if rows > have:
+        if self.in_files and rows > have:
             most = max(rows, have + have // 2)
-            self.due = _mapped(self._folder / "due", DUE, most)
-            self.records = _mapped(self._folder / "records", RECORD, most)
-            self._name()
+            try:
+                due = _mapped(self._folder / "due", DUE, most)
+                self.due, self.records = due, _mapped(self._folder / "records", RECORD, most)
+                self._name()
+            except OSError as error:
+                self._leave(error)
         super().use(rows)
         self.head["used"] = self.used
 
+    def _leave(self, error: OSError) -> None:
+        self.head["token"] = b""
+        self.in_files = False
+        self.due, self.records = np.array(self.due), np.array(self.records)
+        self._name()
+        self._refused(error)
+
     def empty_all(self) -> None:
-        """Forget every row."""
-        self.due[:], self.flags[:] = 0, 0
+        """Forget every row, and every number that was in one."""
+        self.due[:], self.records[:] = 0, 0
         self.used = 0
         self.head["used"] = 0
 
@@ -83,10 +105,19 @@ class KeptColumns(Columns):
 class Keeper:
     """Keeps the columns of one watch in step with its present, and takes them over at the start."""
 
-    def __init__(self, observatory: Observatory) -> None:
-        """Raises OSError if the files cannot be written; the watch then keeps columns in memory."""
+    def __init__(
+        self,
+        observatory: Observatory,
+        refused: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
+        """Raises OSError if the files cannot be written; `refused` is told if they cannot later.
+
+        The watch then keeps columns in memory.
+        """
         self._observatory = observatory
-        self.columns = KeptColumns(observatory.folder / FOLDER)
+        self._head_file = observatory.folder / SCHEDULE / "head"
+        self.columns = KeptColumns(observatory.folder / SCHEDULE, refused)
+        self._token = ""
         self._arms = 0  # how many of them the present holds
 
     def begin(
@@ -98,38 +129,56 @@ class Keeper:
     ) -> str:
         """Take the columns over, or make them anew. Why they had to be made anew, or ""."""
         head, observatory = self.columns.head, self._observatory
+        names: dict[int, str] = {}
+
+        def numbered(name: str) -> int:
+            number = host(name)
+            names[number] = name
+            return number
+
         token, arms = observatory.scheduling()
         why = self._out_of_step(token)
         head["closed"] = 0
         if why:
-            self.columns.empty_all()
-            token, self._arms = secrets.token_hex(16), 0
             head["token"] = b""  # until all is there
-            schedule.begin(observatory.schedule_columns(host), per_s, now)
+            self.columns.empty_all()
+            schedule.begin(observatory.schedule_columns(numbered), per_s, now)
         else:
-            self._arms = len(arms)
             touched = head["rows"][0][: int(head["touched"][0])].tolist()
-            schedule.take_over([(name, host(at)) for name, at in arms], per_s, now)
-            schedule.refresh(touched, observatory.schedule_columns(host, touched), now)
-        head["form"], head["boot"] = FORM, _boot()
-        if why:
-            observatory.keep_scheduling(token, [])
-        head["token"] = token.encode()
+            named = [(name, numbered(at)) for name, at in arms]
+            posts = observatory.schedule_columns(numbered, touched)
+            schedule.take_over(named, touched, posts, per_s, now)
+        self._begin_session(schedule.arms, names.__getitem__)
         return why
 
     def _out_of_step(self, token: str) -> str:
         head = self.columns.head[0]
-        if not token or head["token"].decode() != token or head["form"] != FORM:
-            return "there are none of this observatory's last watch"
-        if not head["closed"] and (not _boot() or head["boot"].decode() != _boot()):
-            return "the machine stopped while they were written"
-        touched = int(head["touched"])
-        if touched > MOST_TOUCHED:
+        if not token or head["token"] != token.encode() or head["form"] != FORM:
+            return "there are none of the last session"
+        if not head["closed"] and head["where"] != _where(self._head_file):
+            return "the machine stopped while they were written, or they are a copy"
+        if not self.columns.whole:
+            return "their files are cut short"
+        if int(head["touched"]) > MOST_TOUCHED:
             return "too many rows were being changed"
-        behind = self._observatory.seq - int(head["seq"])
-        if behind not in ((0, 1) if touched else (0,)):
-            return "posts were changed by something else than a watch"
+        if self._observatory.seq - int(head["seq"]) not in (0, 1):
+            return "they are of another moment than the present"
         return ""
+
+    def _begin_session(self, arms: Sequence[tuple[str, int]], name: Callable[[int], str]) -> None:
+        """The columns are as the present is; from now on both have a new token."""
+        self._token = secrets.token_hex(16)
+        self._keep_arms(arms, name)
+        if not self.columns.in_files:
+            return
+        head = self.columns.head
+        head["form"], head["where"] = FORM, _where(self._head_file)
+        head["seq"], head["touched"] = self._observatory.seq, 0
+        head["token"] = self._token.encode()
+
+    def _keep_arms(self, arms: Sequence[tuple[str, int]], name: Callable[[int], str]) -> None:
+        self._observatory.keep_scheduling(self._token, [(p, name(host)) for p, host in arms])
+        self._arms = len(arms)
 
     def touching(self, rows: Sequence[PostRow]) -> None:
         """A commit is about to change these rows, and the columns."""
@@ -140,9 +189,7 @@ class Keeper:
     def settled(self, arms: Sequence[tuple[str, int]], name: Callable[[int], str]) -> None:
         """The columns hold what the present's last commit holds; `arms` are all that they name."""
         if len(arms) > self._arms:
-            token = self.columns.head[0]["token"].decode()
-            self._observatory.keep_scheduling(token, [(p, name(host)) for p, host in arms])
-            self._arms = len(arms)
+            self._keep_arms(arms, name)
         self.columns.head["seq"] = self._observatory.seq
         self.columns.head["touched"] = 0
 
@@ -170,7 +217,10 @@ def _flush(column: npt.NDArray[np.generic]) -> None:
         column.flush()
 
 
-def _boot() -> str:
+def _where(file: Path) -> bytes:
+    """The boot of this machine and the file itself; a name of nothing where boots have no name."""
+    boot = secrets.token_hex(16)
     with contextlib.suppress(OSError):
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    return ""
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    found = file.stat()
+    return f"{boot} {found.st_dev} {found.st_ino}".encode()
