@@ -75,7 +75,7 @@ def loopback(folder: Path) -> None:
     text = file.read_text(encoding="utf-8")
     text = text.replace("allow_networks = []", 'allow_networks = ["127.0.0.0/8"]')
     text = text.replace("per_second = 1.0", "per_second = 50.0")
-    text = text.replace("[[3600, 300], ", "[[3600, 0.5], ")
+    text = text.replace("# look_every_s = [[3600, 300], ", "look_every_s = [[3600, 0.5], ")
     file.write_text(text.replace("# discover_every_s = 300", "discover_every_s = 0.5"), "utf-8")
 
 

@@ -32,7 +32,9 @@ def set_to(folder: Path, **lines: str) -> None:
     file = folder / "observatory.toml"
     text = file.read_text("utf-8").splitlines()
     for key, line in lines.items():
-        (place,) = (n for n, each in enumerate(text) if each.startswith(f"{key} ="))
+        (place,) = (
+            n for n, each in enumerate(text) if each.removeprefix("# ").startswith(f"{key} =")
+        )
         text[place] = line
     file.write_text("\n".join(text), "utf-8")
 

@@ -179,7 +179,7 @@ def measured(hazard: Floats, per_s: float) -> tuple[float, list[float]]:
     return float(weigh @ np.minimum(delays, SOON.cap_s).mean(axis=1)), within
 
 
-@pytest.mark.parametrize("per_s", [0.05, 0.2])
+@pytest.mark.parametrize("per_s", [pytest.param(0.05, marks=pytest.mark.soak), 0.2])
 def test_the_schedule_keeps_what_the_plan_says(per_s: float) -> None:
     """The real schedule, at two budgets: it is a little slower than the plan, and not faster."""
     hazard = np.exp(np.random.default_rng(1).normal(-12, 1.5, 150))

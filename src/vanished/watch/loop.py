@@ -179,7 +179,7 @@ class Watch:
             return
         why = self.keeper.begin(self.schedule, self._host, self._per_s, now)
         self._ledger.touching = self.keeper.touching
-        if why:
+        if why and self.keeper.columns.used:
             self.tell(Event("schedule", now, {"columns": "made from every post", "why": why}))
 
     def _settle(self) -> None:
