@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.watch.taken_over import begun
@@ -29,7 +30,7 @@ from vanished.model import ALIVE, HOUR, MINUTE, SECOND, Account, Discovery, Micr
 from vanished.net.politeness import Politeness
 from vanished.watch import columns as c
 from vanished.watch import resuming
-from vanished.watch.by_price import ByPrice
+from vanished.watch.by_price import ORIGIN, ByPrice
 from vanished.watch.ledger import Event
 from vanished.watch.loop import Watch
 from vanished.watch.resuming import Keeper
@@ -52,7 +53,7 @@ def answers(post: str, now: Micros) -> Any:
     match number % 5:
         case 0 if since > number * MINUTE:
             return PLATFORM if number % 2 else BARE
-        case 1 if since // (20 * MINUTE) % 3 == 1:
+        case 1 if since % (7 * MINUTE) < 50 * SECOND:
             return BARE
         case 2 if since // HOUR % 2 == 1:
             return BROKEN
@@ -136,9 +137,11 @@ async def test_whatever_moment_it_is_killed_at_the_columns_are_as_the_present(
     clock, chance = Jumping(), random.Random(11)
     copies: list[tuple[Path, Micros, str]] = []
     taken: dict[tuple[type, str, bool], int] = dict.fromkeys(MOMENTS, 0)
+    calls = taken.copy()
 
     def copy(moment: tuple[type, str, bool]) -> None:
-        if taken[moment] < 6 and chance.random() < 0.04:
+        calls[moment] += 1  # the first commits bring most of the posts, and all hosts
+        if taken[moment] < 8 and chance.random() < (0.25 if calls[moment] < 12 else 0.02):
             taken[moment] += 1
             at = folder.parent / f"copy{len(copies)}"
             shutil.copytree(folder, at)
@@ -171,6 +174,30 @@ async def test_whatever_moment_it_is_killed_at_the_columns_are_as_the_present(
     assert min(taken.values()) >= 3
     assert len(found["row"]) > 20
     assert {host for _, host in found["arm"]} == {f"t{n}" for n in range(HOSTS)}
+
+
+async def test_after_every_commit_the_columns_are_as_the_present(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of posts with wished dates as well, whose proofs no date of theirs rests on."""
+    clock, commits = Jumping(), list[int]()
+    real = Keeper.settled
+
+    def settled(keeper: Keeper, *args: Any) -> None:
+        real(keeper, *args)
+        posts, found = observatory.schedule_columns(lambda name: 0), keeper.columns
+        for name in ("born", "last"):
+            expected = (getattr(posts, name) - ORIGIN) // SECOND
+            assert getattr(found, name)[posts.ids].tolist() == expected.tolist(), name
+        assert found.account[posts.ids].tolist() == posts.account.tolist()
+        live = np.flatnonzero(found.flags[: found.used] & c.LIVE)
+        assert live.tolist() == sorted(posts.ids.tolist())
+        commits.append(len(live))
+
+    monkeypatch.setattr(Keeper, "settled", settled)
+    with Observatory.open(folder, write=True) as observatory:
+        await watching(observatory, clock, []).run(START + 3 * HOUR)
+    assert len(commits) > 500
 
 
 async def test_no_bracket_starts_later_than_its_proof_over_many_deaths(
