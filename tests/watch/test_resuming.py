@@ -115,11 +115,27 @@ async def test_a_watch_that_ended_leaves_columns_that_the_next_takes_over(folder
     clock, events = Jumping(), list[Event]()
     with Observatory.open(folder, write=True) as observatory:
         await watching(observatory, clock, events).run(START + 3 * HOUR)
-    assert [event.facts["why"] for event in events if event.kind == "schedule"] != []
+    assert [event for event in events if event.kind == "schedule"] == []  # there were no posts
     taken, anew, why = begun(folder, clock.now())
     assert why == ""
     assert taken == anew
     assert len(taken["row"]) > 35
+
+
+async def test_no_topic_stays_in_the_files_of_a_watch_that_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who shares one with whom tells of their words."""
+    clock, real, met = Jumping(), Keeper.end, list[bool]()
+
+    def end(keeper: Keeper) -> None:
+        met.append(bool(keeper.columns.topic.any()))
+        real(keeper)
+
+    monkeypatch.setattr(Keeper, "end", end)
+    await watched(folder, clock, START + HOUR, [])
+    assert met == [True]
+    assert not resuming.KeptColumns(folder / SCHEDULE).topic.any()
 
 
 MOMENTS = (
@@ -265,9 +281,15 @@ async def test_columns_are_made_anew_where_something_else_changed_posts(folder: 
     with Observatory.open(folder, write=True) as observatory:
         observatory.forget_rows([observatory.post_rows([3])[0].post.key])
     assert not (folder / SCHEDULE).exists()  # its times are nobody's business any more
+    events: list[Event] = []
+    await watched(folder, clock, clock.now() + MINUTE, events)
+    assert [event.facts["why"] for event in events if event.kind == "schedule"] == [NONE]
+    assert begun(folder, clock.now())[2] == ""
+    with Observatory.open(folder, write=True) as observatory:
+        observatory.forget_rows([observatory.post_rows([4])[0].post.key])
     found, anew, why = begun(folder, clock.now())
     assert (found, why) == (anew, NONE)
-    assert 3 not in found["row"]
+    assert not {3, 4} & set(found["row"])
 
 
 async def test_an_import_after_a_death_in_a_commit_is_not_taken_for_that_commit(

@@ -194,7 +194,8 @@ class Keeper:
         self.columns.head["touched"] = 0
 
     def end(self) -> None:
-        """The watch ends in order: all is on the disk when this says so."""
+        """The watch ends in order: all is on the disk when this says so, but who shares a topic."""
+        self.columns.topic[:] = 0
         for column in (self.columns.due, self.columns.records):
             _flush(column)
         self.columns.head["closed"] = 1
