@@ -275,14 +275,15 @@ def test_a_long_queue_is_weighed_again_in_parts_and_keeps_its_order() -> None:
     made.prices.open(0, 1e-3)
     made.lists.put(np.arange(count), np.full(count, HOUR_S))
     made.take(3601.0, lambda host: 0, 9)
-    for now in range(3602, 3616):
+    for now in range(3602, 3646):
         assert len(made.take(float(now), lambda host: 0, 9)) == 0
         assert (made.lists.weighed[:count] == now).sum() <= MOST_WEIGHED
     assert made.lists.weighed[:count].min() > 3601  # everybody's turn comes
-    made.lists.wish(np.array([3]), np.array([3615.0]))
-    rows = made.take(3616.0, lambda host: 50, 50)
-    assert rows.tolist() == [~3, *(~np.arange(count)[:-50:-1]).tolist()]
-    again = made.take(3618.0, lambda host: count, count)
+    made.lists.wish(np.array([3]), np.array([3645.0]))
+    rows = made.take(3646.0, lambda host: 50, 50)
+    assert rows[0] == ~3
+    assert (~rows[1:]).min() > 0.95 * count  # weighed at times that differ, so nearly in order
+    again = made.take(3648.0, lambda host: count, count)
     assert len(again) == count - 50  # each once
 
 

@@ -38,7 +38,7 @@ FIRST_PER_S = 3 / 86400  # a new account's rate before anything is learned,
 FIRST_POSTS = 10.0  # and the number of posts that this is worth
 MISSED_NATS = 4.0  # ln(half a day / 13 minutes): a loss never seen, under the objective "log"
 ON_PAGE = 100  # newest posts of a page that are remembered
-MOST_WEIGHED = 200  # of those that wait, in a second: what a page is worth rises slowly
+MOST_WEIGHED = 1000  # of those that wait, at a time: what a page is worth rises slowly
 MOST_REVISED = 100  # in a second, at dates that a loop which stood still has missed
 STEPS = 12  # ages at which a list's index is computed to date it; between them it is a power law
 
