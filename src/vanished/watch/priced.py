@@ -19,7 +19,7 @@ that it was under way, and is due at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +90,8 @@ class Priced:
         self._revised = 0  # rows below this were revised in this round
         self._rested: int | None = None  # when what was left over was last given away
         self._taken: dict[int, float] = {}  # requests this minute, by host
+        self._opened: set[int] = set()  # hosts whose price was opened
+        self._new: set[int] = set()  # hosts of posts that came since, without a price of their own
 
     # -- the columns ------------------------------------------------------------------------
 
@@ -121,6 +123,7 @@ class Priced:
         columns.account[ids], columns.arm[ids], columns.topic[ids] = account, arm, topic
         columns.flags[ids] = c.LIVE
         columns.due[ids] = NO_DATE
+        self._new.update(set(np.unique(self._hosts(ids)).tolist()) - self._opened)
 
     def drop(self, ids: Ids) -> None:
         """These posts are not asked about any more."""
@@ -138,8 +141,7 @@ class Priced:
         flags[lost] &= ~(c.QUEUED | c.OUT)
         self._wheel.clear()
         self.queues.clear()
-        for host, price in self._middle(now).items():
-            self.prices.open(host, price)
+        self._open(self._middle(now))
 
     # -- answers ----------------------------------------------------------------------------
 
@@ -194,12 +196,29 @@ class Priced:
     def _hosts(self, ids: Ids) -> Ids:
         return self.prices.host_of_arm[self.columns.arm[ids]]
 
-    def _middle(self, now: float, sample: int = SAMPLE) -> dict[int, float]:
+    def _open(self, middle: Mapping[int, float]) -> None:
+        for host, price in middle.items():
+            self.prices.open(host, price)
+        self._opened.update(middle)
+        self._new.difference_update(middle)
+
+    def _open_new(self, now: float) -> None:
+        """Hosts whose first posts have just come get their price at once: the one that all new
+        hosts begin with would leave those posts waiting for hours."""
+        of = self.prices.host_of_arm[self.columns.arm[: self.columns.used]]
+        rows = np.flatnonzero(np.isin(of, list(self._new)))
+        self._open({h: p for h, p in self._middle(now, among=rows).items() if h in self._new})
+        self._new.clear()
+        self._redate(rows, now)
+
+    def _middle(
+        self, now: float, sample: int = SAMPLE, among: Ids | None = None
+    ) -> dict[int, float]:
         """What each host's price would be if only hazards counted, from a sample of the posts."""
-        used = self.columns.used
-        drawn = np.sort(self._chance.integers(0, used, sample)) if used > sample else None
-        ids = np.arange(used) if drawn is None else drawn
+        used = self.columns.used if among is None else len(among)
+        ids = np.sort(self._chance.integers(0, used, sample)) if used > sample else np.arange(used)
         weight = used / max(len(ids), 1)
+        ids = ids if among is None else among[ids]
         ids = ids[(self.columns.flags[ids] & c.LIVE) > 0]
         batch = self._worth.of(ids)
         hosts = self.prices.host_of_arm[batch.arm]
@@ -241,6 +260,8 @@ class Priced:
             return
         self.queues.earn(self._allowance, min(second - before, WINDOW_S))
         self._second = second
+        if self._new:
+            self._open_new(now)
         if self._minute is None or second >= self._minute + WINDOW_S:
             self._each_minute(now, 0 if self._minute is None else second - self._minute)
             self._minute = second
@@ -299,15 +320,14 @@ class Priced:
     def _each_minute(self, now: float, since_s: int) -> None:
         self._revise(now)
         middle = self._middle(now, FEWER if since_s else SAMPLE)
+        self._open({h: p for h, p in middle.items() if not since_s or h not in self._opened})
         if not since_s:
-            for host, price in middle.items():
-                self.prices.open(host, price)
             return
-        allowed = {host: self._allowance(host) * since_s for host in middle}
+        allowed = {host: self._allowance(host) * since_s for host in self._opened}
         waits = {
             h: float((1 / self._arms(rows)[1]).sum()) for h, rows in self.queues.ready().items()
         }
-        wanted = {host: self._taken.get(host, 0.0) + waits.get(host, 0.0) for host in middle}
+        wanted = {h: self._taken.get(h, 0.0) + waits.get(h, 0.0) for h in self._opened}
         self.prices.steer(wanted, allowed, middle)
         self._taken.clear()
 

@@ -23,6 +23,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -209,8 +210,17 @@ def _mapped(path: Path, kind: np.dtype[np.void] | np.dtype[np.int32], rows: int)
     with path.open("ab") as file:
         have = file.tell()
         if size > have:
-            os.posix_fallocate(file.fileno(), have, size - have)
+            _take_room(file, have, size)
     return np.memmap(path, dtype=kind, mode="r+", shape=(rows,))
+
+
+def _take_room(file: BinaryIO, have: int, size: int) -> None:
+    """Make the file `size` bytes long, with its room on the disk."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), have, size - have)
+        return
+    for start in range(have, size, 1 << 20):  # systems without it, such as macOS
+        file.write(bytes(min(size - start, 1 << 20)))
 
 
 def _flush(column: npt.NDArray[np.generic]) -> None:
