@@ -90,8 +90,9 @@ class Priced:
         self._revised = 0  # rows below this were revised in this round
         self._rested: int | None = None  # when what was left over was last given away
         self._taken: dict[int, float] = {}  # requests this minute, by host
-        self._opened: set[int] = set()  # hosts whose price was opened
-        self._new: set[int] = set()  # hosts of posts that came since, without a price of their own
+        self._opened: set[int] = set()  # hosts whose price was opened,
+        self._held: set[int] = set()  # for posts, not for lists alone,
+        self._new: set[int] = set()  # and hosts whose first posts have come since
 
     # -- the columns ------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class Priced:
         columns.account[ids], columns.arm[ids], columns.topic[ids] = account, arm, topic
         columns.flags[ids] = c.LIVE
         columns.due[ids] = NO_DATE
-        self._new.update(set(np.unique(self._hosts(ids)).tolist()) - self._opened)
+        self._new.update(set(np.unique(self._hosts(ids)).tolist()) - self._held)
 
     def drop(self, ids: Ids) -> None:
         """These posts are not asked about any more."""
@@ -142,6 +143,8 @@ class Priced:
         self._wheel.clear()
         self.queues.clear()
         self._open(self._middle(now))
+        self._held.update(self.prices.host_of_arm.tolist())
+        self._new.clear()
 
     # -- answers ----------------------------------------------------------------------------
 
@@ -200,14 +203,14 @@ class Priced:
         for host, price in middle.items():
             self.prices.open(host, price)
         self._opened.update(middle)
-        self._new.difference_update(middle)
 
     def _open_new(self, now: float) -> None:
         """Hosts whose first posts have just come get their price at once: the one that all new
-        hosts begin with would leave those posts waiting for hours."""
+        hosts begin with, or that of their lists, would leave those posts waiting for hours."""
         of = self.prices.host_of_arm[self.columns.arm[: self.columns.used]]
         rows = np.flatnonzero(np.isin(of, list(self._new)))
         self._open({h: p for h, p in self._middle(now, among=rows).items() if h in self._new})
+        self._held |= self._new
         self._new.clear()
         self._redate(rows, now)
 
