@@ -59,11 +59,13 @@ def words(x: float, y: float, text: str, anchor: str = "start") -> str:
 def key(series: Sequence[str]) -> list[str]:
     """Which colour stands for which series, in a row below the title."""
     parts, x = [], 14.0
+    letters = max(1, sum(len(name) for name in series))
+    letter = min(7.2, (WIDE - 2 * x - 34 * len(series)) / letters)  # narrower where many stand
     for number, name in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
         parts.append(f'<rect x="{x:.0f}" y="34" width="12" height="12" fill="{colour}"/>')
         parts.append(words(x + 17, 45, name))
-        x += 34 + 7.2 * len(name)
+        x += 34 + letter * len(name)
     return parts
 
 
