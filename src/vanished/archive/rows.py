@@ -6,7 +6,7 @@ subject until the commit that keeps what was learnt (one writer, one thread).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,6 +120,15 @@ class Scheduled:
     failures: npt.NDArray[np.int64]
     plain: npt.NDArray[np.bool_]  # nothing but "alive" was ever said, or is said now
     platforms: tuple[str, ...]
+
+    def numbered(
+        self, number: Callable[[str, int], int], rows: npt.NDArray[np.int64] | slice = slice(None)
+    ) -> npt.NDArray[np.int64]:
+        """Of these rows: what `number(platform, host)` calls the two, asked once for each pair."""
+        keys = self.platform[rows].astype(np.int64) << 32 | self.hosts[rows]
+        each, at = np.unique(keys, return_inverse=True)
+        found = [number(self.platforms[key >> 32], key & 0xFFFFFFFF) for key in each.tolist()]
+        return np.array(found, dtype=np.int64)[at]
 
 
 @dataclass(frozen=True, slots=True)

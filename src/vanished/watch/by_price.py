@@ -101,12 +101,9 @@ class ByPrice:
     def _take_up(self, posts: Scheduled) -> None:
         if not len(posts.ids):
             return
-        keys = posts.platform.astype(np.int64) << 32 | posts.hosts
-        each, at = np.unique(keys, return_inverse=True)
-        arms = [self._arm(posts.platforms[k >> 32], k & 0xFFFFFFFF) for k in each.tolist()]
         self.priced.add(
             posts.ids, born=_s(posts.born), last=_s(posts.last), account=posts.account,
-            arm=np.array(arms)[at],
+            arm=posts.numbered(self._arm),
         )  # fmt: skip
 
     def _date(self, posts: Scheduled, now: Micros) -> None:

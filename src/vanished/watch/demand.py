@@ -108,7 +108,7 @@ def demand(observatory: Observatory, chosen: Mapping[str, Source], now: Micros) 
     asked = np.array([name in chosen for name in posts.platforms], dtype=bool)
     mine = asked[posts.platform] if len(asked) else np.zeros(0, dtype=bool)
     rows = np.flatnonzero(mine & posts.plain)
-    arm = _arms_of(arms, posts, rows)
+    arm = posts.numbered(arms.arm, rows)
     _lists(arms, [row for row in observatory.account_rows() if row.account.platform in chosen])
     for platform, source in chosen.items():
         _canaries(arms, settings, platform, source)
@@ -125,13 +125,6 @@ def demand(observatory: Observatory, chosen: Mapping[str, Source], now: Micros) 
         looks=observatory.looks,
         learnt=bool(text),
     )
-
-
-def _arms_of(arms: Arms, posts: Scheduled, rows: Ids) -> Ids:
-    keys = posts.platform[rows].astype(np.int64) << 32 | posts.hosts[rows]
-    each, place = np.unique(keys, return_inverse=True)
-    found = [arms.arm(posts.platforms[k >> 32], k & 0xFFFFFFFF) for k in each.tolist()]
-    return np.array(found, dtype=np.int64)[place] if found else np.zeros(0, np.int64)
 
 
 def _hazards(posts: Scheduled, rows: Ids, learner: Learner, at: Micros) -> Floats:

@@ -189,11 +189,7 @@ class Streams:
                     each.marks.note(Subject(subject.account, ""), now, looks=1)
                 each.marks.asked(mark, now, again=mark.new)
             elif row.id not in held:
-                wanted = _wanted(mark, row)
-                if wanted:
-                    ledger.hinted(row, now)
-                    entered = True
-                each.marks.asked(mark, now, again=wanted)
+                entered |= _hint(each, mark, row, ledger, now)
         return entered
 
     def _lists(
@@ -208,11 +204,7 @@ class Streams:
         for subject, mark in due:
             row = each.accounts[subject.account]
             if row.id not in reading:
-                wanted = _wanted(mark, row)
-                if wanted:
-                    ledger.hinted(row, now)
-                    entered = True
-                each.marks.asked(mark, now, again=wanted)
+                entered |= _hint(each, mark, row, ledger, now)
         return entered
 
     # -- reading ----------------------------------------------------------------------------
@@ -281,6 +273,15 @@ class Streams:
         facts: dict[str, object] = {"platform": each.platform, "state": each.state}
         facts |= {"seq": each.follower.seq, "words": words, "wait_s": round(wait_s, 1)}
         self._tell(Event("stream", self._clock.now(), facts))
+
+
+def _hint(each: _Followed, mark: Mark, row: Row, ledger: Ledger, now: Micros) -> bool:
+    """Have `row` asked about if the hint still wants it; whether the ledger changed."""
+    wanted = _wanted(mark, row)
+    if wanted:
+        ledger.hinted(row, now)
+    each.marks.asked(mark, now, again=wanted)
+    return wanted
 
 
 def _wanted(mark: Mark, row: Row) -> bool:
