@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from vanished.watch.columns import Floats
 from vanished.watch.hazard import AgeCurve, index, wait_s
 from vanished.watch.priced import Priced
-from vanished.watch.terms import EARLY, FLOOR_S, TAKEN_AT
+from vanished.watch.thresholds import EARLY, FLOOR_S, TAKEN_AT
 
 
 @dataclass(slots=True)

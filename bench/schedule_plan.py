@@ -48,7 +48,7 @@ class Planned:
         hazard = worth.hazard(worth.of(np.flatnonzero(live)), float(now))
         none = np.zeros(len(hazard), np.int64)
         risks = grouped(none, hazard, none[:1], np.ones(1))
-        return outlook(risks, np.array([self._shape.requests_per_s]), schedule.terms).all()
+        return outlook(risks, np.array([self._shape.requests_per_s]), schedule.conditions).all()
 
 
 def compared(*, learned: bool) -> tuple[list[float], list[float]]:

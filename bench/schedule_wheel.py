@@ -16,7 +16,7 @@ from vanished.watch.beliefs import Beliefs
 from vanished.watch.columns import Ids
 from vanished.watch.hazard import AgeCurve, Floats
 from vanished.watch.learning import Learner
-from vanished.watch.priced import Priced, Terms
+from vanished.watch.priced import Conditions, Priced
 from vanished.watch.worth import Hazards
 
 STILL_S = 600
@@ -49,7 +49,7 @@ class Wheel:
         self._schedule = Priced(
             hazards,
             lambda host: world.shape.requests_per_s,
-            terms=Terms(shortest_s=world.shape.tick_s),
+            conditions=Conditions(shortest_s=world.shape.tick_s),
             seed=world.seed,
         )
         self._schedule.arm(0, 0)

@@ -34,7 +34,7 @@ from vanished.watch.by_price import ORIGIN, ByPrice
 from vanished.watch.learning import FIRST_P
 from vanished.watch.live import build_watch
 from vanished.watch.loop import Watch
-from vanished.watch.priced import Terms
+from vanished.watch.priced import Conditions
 
 BUSY = failed(Fault.RATE_LIMITED, status=429)
 BROKEN = failed(Fault.SERVER, status=503)
@@ -213,7 +213,7 @@ def stocked(observatory: Observatory, posts: int) -> None:
 def test_a_start_takes_proofs_and_wishes_from_the_present(observatory: Observatory) -> None:
     """No bracket may start later than its proof; what was wished keeps its date."""
     stocked(observatory, 400)
-    schedule = ByPrice({"page": 1}, terms=Terms(census=0.0))
+    schedule = ByPrice({"page": 1}, conditions=Conditions(census=0.0))
     found = observatory.schedule_columns(lambda name: 0)
     schedule.begin(found, lambda host: 1.0, START + 700 * SECOND)
     columns = schedule.priced.columns
@@ -236,7 +236,7 @@ def test_settings_choose_between_price_and_ages(observatory: Observatory) -> Non
     )
     watch = build_watch(observatory, {}, door, Jumping(), lambda event: None)
     assert isinstance(watch.schedule, ByPrice)
-    assert watch.schedule.priced.terms == Terms()
+    assert watch.schedule.priced.conditions == Conditions()
     assert WatchSettings().look_every_s == ()
 
 

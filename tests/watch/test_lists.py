@@ -41,8 +41,8 @@ from vanished.watch.lists import (
     Lists,
 )
 from vanished.watch.loop import Watch
-from vanished.watch.priced import Priced, Terms
-from vanished.watch.terms import EARLY, JITTER
+from vanished.watch.priced import Conditions, Priced
+from vanished.watch.thresholds import EARLY, JITTER
 
 LINEAR = AgeCurve(
     np.r_[1.0, np.arange(300, 30 * DAY_S, 300)], np.linspace(0, 1, 30 * DAY_S // 300)
@@ -52,7 +52,7 @@ LINEAR = AgeCurve(
 def schedule(accounts: int, per_s: float = 1.0, hazards: Known | None = None) -> Priced:
     """Lists of so many accounts at one host, all read at 0."""
     known = hazards or Known(p=np.full(max(accounts, 64), 0.05))
-    made = Priced(known, lambda host: per_s, terms=Terms(census=0.0))
+    made = Priced(known, lambda host: per_s, conditions=Conditions(census=0.0))
     made.arm(0, 0)
     made.lists.add(np.arange(accounts), np.zeros(accounts, np.int32), np.zeros(accounts))
     return made
@@ -132,7 +132,7 @@ def test_a_date_is_where_the_index_reaches_its_share_of_the_price() -> None:
     made.prices.open(0, 40.0)
     accounts = np.arange(200)
     due = made.lists.dates(accounts, 0.0)
-    inside = (due > 1.2 * made.terms.shortest_s) & (due < 0.9 * LONGEST_S)
+    inside = (due > 1.2 * made.conditions.shortest_s) & (due < 0.9 * LONGEST_S)
     assert inside.sum() > 120
     reached = made.lists.index(accounts, due[:, None])[:, 0] / 40.0
     assert reached[inside].max() < EARLY * 1.05
@@ -150,7 +150,7 @@ def test_ten_posts_a_day_or_one_a_month_make_the_square_root_of_the_ratio() -> N
         rates = made.lists.rate(np.arange(2))
         assert rates[0] / rates[1] == pytest.approx(300, rel=0.2)
         often, seldom = made.lists.dates(np.arange(2), 0.0, share=1.0)
-        assert 1.2 * made.terms.shortest_s < often < seldom < LONGEST_S
+        assert 1.2 * made.conditions.shortest_s < often < seldom < LONGEST_S
         missed = [
             float(discovery_index(curve, 0.05, rate, wait))
             for rate, wait in zip(rates, (often, seldom), strict=True)
@@ -196,7 +196,7 @@ def test_lists_and_looks_share_a_hosts_budget_over_a_quarter_of_a_day() -> None:
     """200 accounts, half of them with pages, 600 posts, two hosts at 0.2 requests a second."""
     rng = np.random.default_rng(6)
     known = Known(p=rng.gamma(0.35, 0.15, 200) + 1e-3)
-    made = Priced(known, lambda host: 0.2, terms=Terms(census=0.025), seed=6)
+    made = Priced(known, lambda host: 0.2, conditions=Conditions(census=0.025), seed=6)
     hosts = np.arange(200) % 2
     for host in (0, 1):
         made.arm(host, host)
@@ -294,7 +294,7 @@ def test_every_list_is_read_once_a_day_and_none_too_often() -> None:
     read(made.lists, 0, 0.0)
     read(made.lists, 1, 0.0, shown=post(made, 20, 1, 0.0, 0.0))
     assert LONGEST_S * (1 - JITTER) <= made.lists.due[0] <= LONGEST_S
-    assert made.lists.due[1] >= made.terms.shortest_s
+    assert made.lists.due[1] >= made.conditions.shortest_s
     made.prices.open(0, 1e6)
     assert ~0 in made.take(LONGEST_S + 61, lambda host: 99, 99)  # whatever it is worth
 

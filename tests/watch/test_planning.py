@@ -12,9 +12,9 @@ import pytest
 from tests.watch.test_priced import Buckets, Known, everybody, run
 from vanished.watch.hazard import CAP_S
 from vanished.watch.planning import WITHIN_S, Buys, Risks, delay_s, grouped, looks, outlook
-from vanished.watch.priced import Priced, Terms
+from vanished.watch.priced import Conditions, Priced
 
-DRY = Terms(census=0.0)
+DRY = Conditions(census=0.0)
 Floats = npt.NDArray[np.float64]
 
 
@@ -31,8 +31,8 @@ def risks(
     return Risks(at, hazard, np.full(len(hazard), posts), np.arange(len(costs)), costs)
 
 
-def buys(found: Risks, *per_s: float, terms: Terms = DRY) -> Buys:
-    return outlook(found, np.array(per_s), terms).all()
+def buys(found: Risks, *per_s: float, conditions: Conditions = DRY) -> Buys:
+    return outlook(found, np.array(per_s), conditions).all()
 
 
 # -- closed forms --------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_equal_posts_share_the_budget_and_wait_half_an_interval() -> None:
 def test_four_times_the_hazard_is_looked_at_twice_as_often() -> None:
     often = looks(risks(np.array([1e-6, 4e-6])), np.array([0.003]), DRY)
     assert often == pytest.approx([0.001, 0.002])
-    by_log = looks(risks(np.array([1e-6, 4e-6])), np.array([0.003]), Terms("log", census=0.0))
+    by_log = looks(risks(np.array([1e-6, 4e-6])), np.array([0.003]), Conditions("log", census=0.0))
     assert by_log == pytest.approx([0.0006, 0.0024])
 
 
@@ -106,8 +106,8 @@ def test_the_shortest_wait_leaves_a_large_budget_unspent() -> None:
 
 
 def test_the_census_looks_at_who_has_retired() -> None:
-    census = Terms(census=0.02)
-    found = buys(risks(np.array([0.0, 1e-5]), posts=100.0), 0.1, terms=census)
+    census = Conditions(census=0.02)
+    found = buys(risks(np.array([0.0, 1e-5]), posts=100.0), 0.1, conditions=census)
     assert found.retired == pytest.approx(100.0)
     assert found.requests_per_s == pytest.approx(0.1)
     assert found.delay_s == pytest.approx(50 / 0.099)  # a hundredth goes to those without hazard
@@ -135,7 +135,7 @@ def test_grouping_keeps_posts_and_hazards_and_changes_no_estimate() -> None:
     for number in range(3):
         here = rows.arm == number
         assert (rows.hazard * rows.posts)[here].sum() == pytest.approx(hazard[arm == number].sum())
-    one, other = (outlook(found, per_s, Terms()) for found in (each, rows))
+    one, other = (outlook(found, per_s, Conditions()) for found in (each, rows))
     assert other.late_s == pytest.approx(one.late_s, rel=1e-3)
     assert other.within == pytest.approx(one.within, rel=2e-3)
     assert other.all().requests_per_s == pytest.approx(0.4)
@@ -144,7 +144,9 @@ def test_grouping_keeps_posts_and_hazards_and_changes_no_estimate() -> None:
 # -- the schedule that is planned ----------------------------------------------------------
 
 
-SOON = Terms(cap_s=3 * 3600.0)  # a delay counts three hours at most, so that a run can be short
+SOON = Conditions(
+    cap_s=3 * 3600.0
+)  # a delay counts three hours at most, so that a run can be short
 
 
 def measured(hazard: Floats, per_s: float) -> tuple[float, list[float]]:
@@ -159,7 +161,7 @@ def measured(hazard: Floats, per_s: float) -> tuple[float, list[float]]:
         excess=np.concatenate([[0.0], hazard]),
         began_s=np.full(posts + 1, -1e9),
     )
-    made = Priced(known, lambda host: per_s, terms=SOON)
+    made = Priced(known, lambda host: per_s, conditions=SOON)
     made.arm(0, 0)
     ids = np.arange(posts)
     proven = -np.random.default_rng(3).uniform(0, 3600, posts)

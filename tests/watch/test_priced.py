@@ -16,10 +16,10 @@ from vanished.watch import columns as c
 from vanished.watch.columns import Columns
 from vanished.watch.hazard import AgeCurve, index, wait_s
 from vanished.watch.price import FAR, Prices, opening
-from vanished.watch.priced import CENSUS_REST_S, Priced, Terms
+from vanished.watch.priced import CENSUS_REST_S, Conditions, Priced
 from vanished.watch.queues import AGAIN, RETRIES, SAVED
 from vanished.watch.tables import Tables
-from vanished.watch.terms import EARLY
+from vanished.watch.thresholds import EARLY
 
 CURVE = AgeCurve([120, 480, 1800, 86400, 259200], [0, 0.05, 0.3, 0.9, 1])
 HOUR_S = 3600.0
@@ -46,11 +46,13 @@ def schedule(
     hosts: int = 1,
     serves: int = 1,
     hazards: Known | None = None,
-    terms: Terms | None = None,
+    conditions: Conditions | None = None,
     born: float = 0.0,
 ) -> Priced:
     """`posts` posts of one account, spread over the hosts, all born and proven at `born`."""
-    made = Priced(hazards or Known(), lambda host: per_s, terms=terms or Terms(census=0.0))
+    made = Priced(
+        hazards or Known(), lambda host: per_s, conditions=conditions or Conditions(census=0.0)
+    )
     for host in range(hosts):
         made.arm(host, host, serves)
     ids = np.arange(posts)
@@ -231,7 +233,9 @@ def test_no_bucket_is_exceeded_whatever_fails(
     posts: int, hosts: int, serves: int, per_s: float, failing: float, chance: int
 ) -> None:
     """`run` asserts it in every second; here wishes and failures come on top."""
-    made = schedule(posts, per_s=per_s, hosts=hosts, serves=serves, terms=Terms(census=0.03))
+    made = schedule(
+        posts, per_s=per_s, hosts=hosts, serves=serves, conditions=Conditions(census=0.03)
+    )
     rng = np.random.default_rng(chance)
     ids = np.arange(posts)
     made.date(ids, 0.0)
@@ -323,7 +327,7 @@ def test_a_topic_that_is_swept_has_all_its_posts_dated_anew_at_once() -> None:
 
 
 def test_old_posts_retire_by_price_and_the_census_still_draws_them() -> None:
-    made = schedule(100, terms=Terms(census=0.5), born=-30 * DAY_S)
+    made = schedule(100, conditions=Conditions(census=0.5), born=-30 * DAY_S)
     ids = np.arange(100)
     made.columns.last[ids] = 0
     made.date(ids, 0.0)
@@ -420,7 +424,7 @@ def test_columns_alone_make_the_schedule_again() -> None:
     """What was under way or in a queue is asked; no proof moves; nobody is asked twice at once."""
     columns = Columns.empty()
     rng = np.random.default_rng(9)
-    first = Priced(Known(), lambda host: 1.0, columns=columns, terms=Terms(census=0.0))
+    first = Priced(Known(), lambda host: 1.0, columns=columns, conditions=Conditions(census=0.0))
     first.arm(0, 0)
     ids = np.arange(5000)
     born = -rng.uniform(0, 6 * HOUR_S, 5000)
@@ -433,7 +437,7 @@ def test_columns_alone_make_the_schedule_again() -> None:
     queued = np.flatnonzero((columns.flags[:5000] & c.QUEUED) > 0)
     proofs = columns.last[:5000].copy()
 
-    second = Priced(Known(), lambda host: 1.0, columns=columns, terms=Terms(census=0.0))
+    second = Priced(Known(), lambda host: 1.0, columns=columns, conditions=Conditions(census=0.0))
     second.arm(0, 0)
     second.rebuild(1060.0)
     assert (columns.last[:5000] == proofs).all()
@@ -490,7 +494,7 @@ class _Mortal(np.ndarray):
 def test_who_was_under_way_at_a_kill_has_a_date_at_the_next_start(doing: str) -> None:
     """Killed between any two writes to columns in files: else nobody would ask about it again."""
     for writes in range(100):
-        made = schedule(40, per_s=0.01, terms=Terms(census=1.0))
+        made = schedule(40, per_s=0.01, conditions=Conditions(census=1.0))
         made.rebuild(3600.0)
         made.take(3600.0, lambda host: 0, 0)
         made.prices.open(0, 1e-6)  # everything is worth that
@@ -534,8 +538,8 @@ def test_who_was_under_way_at_a_kill_has_a_date_at_the_next_start(doing: str) ->
 def test_the_first_posts_of_a_host_are_priced_at_once(listed: bool) -> None:
     """Else a new observatory would leave its first posts for hours at a price of nobody's, or of
     its lists: a loss that is never seen costs half a day, so lists are dear."""
-    terms = Terms(census=0.0, shortest_s=150.0)
-    made = Priced(Known(p=np.full(1, 0.02)), lambda host: 1.0, terms=terms)
+    conditions = Conditions(census=0.0, shortest_s=150.0)
+    made = Priced(Known(p=np.full(1, 0.02)), lambda host: 1.0, conditions=conditions)
     if listed:
         made.lists.add(np.array([0]), 0, np.zeros(1))
     made.tick(0.0)  # no post is here yet

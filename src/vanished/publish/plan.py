@@ -21,7 +21,7 @@ from vanished.sources.registry import sources
 from vanished.watch.columns import Floats, Ids
 from vanished.watch.demand import Demand, demand
 from vanished.watch.learning import FIRST_P, HORIZON_S, PRIOR_LOSSES
-from vanished.watch.live import terms
+from vanished.watch.live import conditions_of
 from vanished.watch.planning import Buys, Outlook, outlook
 
 METHOD = "plan/1"
@@ -163,7 +163,7 @@ def make_plan(folder: Path, *, steps: Sequence[float] = STEPS, names: bool = Fal
                 "There is nothing to plan for: this observatory holds no post that a source of"
                 " its platform has proven alive; run vanished watch for a while first."
             )
-        conditions = terms(settings)
+        conditions = conditions_of(settings)
         budget, beside = wanted.arms.budget_per_s(), wanted.arms.beside_per_s
 
         def bought(times: float) -> Outlook:

@@ -24,7 +24,7 @@ from vanished.watch.beliefs import Beliefs
 from vanished.watch.columns import NO_DATE, Columns, Ids
 from vanished.watch.learning import Learner
 from vanished.watch.lists import LONGEST_S
-from vanished.watch.priced import Priced, Terms
+from vanished.watch.priced import Conditions, Priced
 from vanished.watch.schedule import NEVER, PENDING, Reading, Seen
 from vanished.watch.topics import Topics
 
@@ -46,7 +46,7 @@ class ByPrice:
         self,
         serves: Mapping[str, int],
         *,
-        terms: Terms | None = None,
+        conditions: Conditions | None = None,
         learnt: str = "",
         words: Sequence[str] = (),
         columns: Columns | None = None,
@@ -62,7 +62,11 @@ class ByPrice:
         self._arms: dict[tuple[str, int], int] = {}
         self._entered: dict[int, Micros] = {}  # dates given by `enter` that `put` will repeat
         self.priced = Priced(
-            self.beliefs, lambda host: self._per_s(host), terms=terms, columns=columns, seed=seed
+            self.beliefs,
+            lambda host: self._per_s(host),
+            conditions=conditions,
+            columns=columns,
+            seed=seed,
         )
         self.priced.lists.recall(kept)
 

@@ -27,7 +27,15 @@ from vanished.watch.columns import NO_DATE, Columns, Floats, Ids, seconds, secon
 from vanished.watch.hazard import CAP_S, Objective, discovery_index, page_index
 from vanished.watch.price import Prices
 from vanished.watch.queues import Queues
-from vanished.watch.terms import EARLY, FIRST, FLOOR_S, JITTER, RETRY_S, REVISED_EVERY_S, TAKEN_AT
+from vanished.watch.thresholds import (
+    EARLY,
+    FIRST,
+    FLOOR_S,
+    JITTER,
+    RETRY_S,
+    REVISED_EVERY_S,
+    TAKEN_AT,
+)
 from vanished.watch.wheel import Wheel
 from vanished.watch.worth import Hazards, Worth
 

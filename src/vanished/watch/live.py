@@ -36,7 +36,7 @@ from vanished.watch.columns import Columns
 from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
 from vanished.watch.pictures import Pictures
-from vanished.watch.priced import Terms
+from vanished.watch.priced import Conditions
 from vanished.watch.resuming import Keeper
 from vanished.watch.routes import proxies_of, routes_of
 from vanished.watch.schedule import NEVER, AgeBuckets, Schedule
@@ -141,7 +141,7 @@ def _schedule(
         return AgeBuckets(watch.look_every_s)
     return ByPrice(
         {name: serves(observatory.settings, name, source) for name, source in chosen.items()},
-        terms=terms(observatory.settings),
+        conditions=conditions_of(observatory.settings),
         learnt=observatory.learnt(),
         words=watch.terms,
         columns=columns,
@@ -153,10 +153,10 @@ def serves(settings: Settings, platform: str, source: Source) -> int:
     return source.batch if len(settings.asked(platform).routes) < 2 else 1
 
 
-def terms(settings: Settings) -> Terms:
+def conditions_of(settings: Settings) -> Conditions:
     """The schedule's numbers, as the settings have them."""
     watch = settings.watch
-    return Terms(objective=watch.objective, shortest_s=watch.shortest_s, census=watch.census)
+    return Conditions(objective=watch.objective, shortest_s=watch.shortest_s, census=watch.census)
 
 
 def open_door(settings: Settings, clock: Clock) -> Door:

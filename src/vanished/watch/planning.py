@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from vanished.watch.columns import Floats, Ids
 from vanished.watch.hazard import Objective
-from vanished.watch.priced import Terms
+from vanished.watch.priced import Conditions
 
 WITHIN_S = (600.0, 3600.0, 86_400.0)  # 10 min, 1 h, 24 h
 CLASS = 0.01  # of the logarithm: posts whose hazards differ by less are one row
@@ -118,17 +118,17 @@ class Buys:
     within: tuple[float, ...] | None  # shares of the losses, by WITHIN_S
 
 
-def outlook(risks: Risks, per_s: Floats, terms: Terms) -> Outlook:
+def outlook(risks: Risks, per_s: Floats, conditions: Conditions) -> Outlook:
     """What the budget `per_s` (requests a second for looks, by host number) buys."""
     host, cost, hazard = risks.hosts, risks.costs, risks.hazard
     # As the schedule does: a census look for each so many requests, however many posts share one.
-    drawn = terms.census * per_s / np.maximum(_sums(host, risks.posts, len(per_s)), 1.0)
+    drawn = conditions.census * per_s / np.maximum(_sums(host, risks.posts, len(per_s)), 1.0)
     census = drawn[host]
     left = per_s - _sums(host, risks.posts * cost * census, len(per_s))
-    often = looks(risks, np.maximum(left, 0.0), terms)
-    kept = np.minimum(often * terms.cap_s, 1.0)  # the part of a row that has not retired
-    most = 1.0 / terms.shortest_s
-    rate = np.minimum(np.maximum(often, 1.0 / terms.cap_s) + census, most)
+    often = looks(risks, np.maximum(left, 0.0), conditions)
+    kept = np.minimum(often * conditions.cap_s, 1.0)  # the part of a row that has not retired
+    most = 1.0 / conditions.shortest_s
+    rate = np.minimum(np.maximum(often, 1.0 / conditions.cap_s) + census, most)
     census = np.minimum(census, most)
 
     def by_arm(of_kept: Floats, of_retired: Floats) -> Floats:
@@ -136,7 +136,7 @@ def outlook(risks: Risks, per_s: Floats, terms: Terms) -> Outlook:
         return _sums(risks.arm, column, len(risks.host))
 
     none, one = np.zeros(len(host)), np.ones(len(host))
-    late = [hazard * delay_s(each, terms.cap_s) for each in (rate, census)]
+    late = [hazard * delay_s(each, conditions.cap_s) for each in (rate, census)]
     within = [
         [hazard * np.minimum(each * time, 1.0) for each in (rate, census)] for time in WITHIN_S
     ]
@@ -165,7 +165,7 @@ def delay_s(rate: Floats, cap_s: float) -> Floats:
         return np.where(rate * cap_s >= 1.0, 0.5 / rate, cap_s - cap_s * cap_s * rate / 2.0)
 
 
-def looks(risks: Risks, per_s: Floats, terms: Terms) -> Floats:
+def looks(risks: Risks, per_s: Floats, conditions: Conditions) -> Floats:
     """How often each row's posts are looked at, a second, so that hosts get `per_s` requests.
 
     By host the price is the lowest that the budget pays for. Where the next lower one would bring
@@ -176,7 +176,10 @@ def looks(risks: Risks, per_s: Floats, terms: Terms) -> Floats:
     # A row is looked at most often below `low`, and not at all above `high`.
     unit = risks.hazard / risks.costs
     low, high = np.full(hosts, np.inf), np.zeros(hosts)
-    bounds = [_price(unit, wait, terms.objective) for wait in (terms.shortest_s, terms.cap_s)]
+    bounds = [
+        _price(unit, wait, conditions.objective)
+        for wait in (conditions.shortest_s, conditions.cap_s)
+    ]
     np.minimum.at(low, host, np.maximum(bounds[0], _TINY))
     np.maximum.at(high, host, np.maximum(bounds[1], _TINY))
     high = np.maximum(high, _TINY)
@@ -184,7 +187,7 @@ def looks(risks: Risks, per_s: Floats, terms: Terms) -> Floats:
 
     def rates(price: Floats) -> tuple[Floats, Floats]:
         """At these logarithms of prices: rates, and what they take by host."""
-        often = _often(unit, np.exp(price)[host], terms)
+        often = _often(unit, np.exp(price)[host], conditions)
         return often, _sums(host, often * spends, hosts)
 
     for _ in range(BISECTIONS):
@@ -202,8 +205,10 @@ def _price(unit: Floats, wait_s: float, objective: Objective) -> Floats:
     return unit * (wait_s if objective == "log" else wait_s * wait_s / 2.0)
 
 
-def _often(unit: Floats, price: Floats, terms: Terms) -> Floats:
+def _often(unit: Floats, price: Floats, conditions: Conditions) -> Floats:
     """Looks a second at this price; `unit` is the hazard a request."""
     ratio = unit / price
-    often = ratio if terms.objective == "log" else np.sqrt(ratio / 2.0)
-    return np.where(often * terms.cap_s < 1.0, 0.0, np.minimum(often, 1.0 / terms.shortest_s))
+    often = ratio if conditions.objective == "log" else np.sqrt(ratio / 2.0)
+    return np.where(
+        often * conditions.cap_s < 1.0, 0.0, np.minimum(often, 1.0 / conditions.shortest_s)
+    )

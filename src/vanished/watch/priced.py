@@ -32,7 +32,15 @@ from vanished.watch.leftovers import Leftovers, first_of_each
 from vanished.watch.lists import Lists
 from vanished.watch.price import Prices, opening
 from vanished.watch.queues import Queues
-from vanished.watch.terms import EARLY, FIRST, FLOOR_S, JITTER, RETRY_S, REVISED_EVERY_S, TAKEN_AT
+from vanished.watch.thresholds import (
+    EARLY,
+    FIRST,
+    FLOOR_S,
+    JITTER,
+    RETRY_S,
+    REVISED_EVERY_S,
+    TAKEN_AT,
+)
 from vanished.watch.wheel import WINDOW_S, Wheel
 from vanished.watch.worth import Batch, Hazards, Worth
 
@@ -45,7 +53,7 @@ _MOVED = c.WISHED | c.QUEUED | c.OUT | c.FAILED  # dated by something else than 
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Conditions:
     """The numbers of a schedule that somebody may want otherwise."""
 
     objective: Objective = "mean"
@@ -63,26 +71,26 @@ class Priced:
         hazards: Hazards,
         allowance: Callable[[int], float],
         *,
-        terms: Terms | None = None,
+        conditions: Conditions | None = None,
         columns: Columns | None = None,
         seed: int = 0,
     ) -> None:
-        self.terms = terms or Terms()
+        self.conditions = conditions or Conditions()
         self.columns = columns or Columns.empty()
-        self.prices = Prices(self.terms.first_price)
+        self.prices = Prices(self.conditions.first_price)
         self.weighed = 0  # decisions so far: posts taken up for a look, or put back
         self._wheel = Wheel(self.columns)
         self.queues = Queues()
-        self._left = Leftovers(self.terms.census)
+        self._left = Leftovers(self.conditions.census)
         self._worth = Worth(
-            self.columns, hazards, self.prices, self.terms.objective, self.terms.cap_s
+            self.columns, hazards, self.prices, self.conditions.objective, self.conditions.cap_s
         )
         self._allowance = allowance
         self._chance = np.random.default_rng(seed)
         self.lists = Lists(
             self.columns, hazards, self.prices, self._worth, self.queues, self._chance,
-            shortest_s=self.terms.shortest_s, objective=self.terms.objective,
-            cap_s=self.terms.cap_s,
+            shortest_s=self.conditions.shortest_s, objective=self.conditions.objective,
+            cap_s=self.conditions.cap_s,
         )  # fmt: skip
         self._most_served: dict[int, int] = {}  # posts by one request, by host
         self._second: int | None = None  # of the last tick
@@ -182,7 +190,7 @@ class Priced:
         waits = self._worth.wait_s(batch, share)
         waits *= self._chance.uniform(1 - JITTER, 1.0, len(waits))
         np.minimum(waits, FLOOR_S, out=waits, where=np.isfinite(waits))
-        dates = batch.last + np.maximum(waits, self.terms.shortest_s)
+        dates = batch.last + np.maximum(waits, self.conditions.shortest_s)
         return np.maximum(dates, now)
 
     def wish(self, ids: Ids, due: Floats) -> None:
@@ -232,9 +240,9 @@ class Priced:
         found = opening(
             np.concatenate([self._worth.hazard(batch, now), of_lists]),
             np.concatenate([cost, whole]), np.concatenate([hosts, their_hosts]),
-            per_s, self.terms.shortest_s,
+            per_s, self.conditions.shortest_s,
             weight=np.concatenate([np.full(len(ids), weight), whole]),
-            objective=self.terms.objective,
+            objective=self.conditions.objective,
         )  # fmt: skip
         return dict(zip(*(column.tolist() for column in found), strict=True))
 
@@ -409,7 +417,7 @@ class Priced:
         else:
             ids = self._chance.permutation(columns.used)
         ids = ids[(columns.flags[ids] & (_MOVED | c.LIVE)) == c.LIVE]
-        rested: Ids = ids[now - columns.last[ids] >= self.terms.shortest_s]
+        rested: Ids = ids[now - columns.last[ids] >= self.conditions.shortest_s]
         return rested
 
     def next_due(self) -> int:

@@ -1,6 +1,6 @@
 """The numbers that posts and lists share in the schedule: when a date is set, kept and given up.
 
-Nothing is computed here. What somebody may want otherwise is in `priced.Terms`.
+Nothing is computed here. What somebody may want otherwise is in `priced.Conditions`.
 """
 
 from __future__ import annotations
