@@ -1,0 +1,185 @@
+"""The past as Arrow tables: what every analysis in `explain` takes.
+
+In: the journal with its tail, as `Observatory.past` connects to it. Out: the tables below, with
+exactly the columns of their schemas, in a stable order. Nothing is concluded here beyond putting
+the latest verdict beside its post. Needs the extra `explain` (pyarrow).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from vanished.model import Kind
+
+TIME: Final = pa.int64()  # microseconds since the epoch, UTC
+
+POSTS: Final = pa.schema(
+    [
+        ("post", pa.string()),  # pseudonyms; an account stands for its author
+        ("account", pa.string()),
+        ("platform", pa.string()),
+        ("published_at", TIME),  # as the platform claims; null where it does not
+        ("first_seen_at", TIME),
+        ("alive_from", TIME),  # start of the first request that proved it alive; null: none did
+        ("alive_until", TIME),  # it was lost after this, or proven alive until then; null: never
+        ("gone_by", TIME),  # it was lost by then; null unless state is gone
+        ("state", pa.string()),  # State of the latest verdict, or of the looks if there is none
+        ("causes", pa.string()),  # sorted, joined by commas; "" unless it is gone or moved
+        ("confidence", pa.string()),
+        ("explained_by", pa.string()),  # key of the account whose loss explains this one; or null
+        ("notice", pa.string()),  # the words that decided
+        ("looks", pa.int64()),  # answers of any kind, failures included
+        ("failed", pa.int64()),  # of these, looks that failed
+        ("title", pa.string()),  # of the latest wording; "" where none is known or it is sealed
+        ("text", pa.string()),
+    ]
+)
+ACCOUNTS: Final = pa.schema(
+    [
+        ("account", pa.string()),
+        ("platform", pa.string()),
+        ("added_at", TIME),
+        ("alive_until", TIME),
+        ("gone_by", TIME),
+        ("state", pa.string()),
+        ("causes", pa.string()),
+        ("notice", pa.string()),
+    ]
+)
+COUNTS: Final = pa.schema(
+    [
+        ("post", pa.string()),
+        ("at", TIME),  # end of the first answer that showed these counts
+        ("until", TIME),  # start of the last request that was answered with them
+        ("reposts_low", pa.int64()),  # counters are intervals; null high: open above
+        ("reposts_high", pa.int64()),
+        ("views_low", pa.int64()),
+        ("views_high", pa.int64()),
+        ("likes_low", pa.int64()),
+        ("likes_high", pa.int64()),
+        ("comments_low", pa.int64()),
+        ("comments_high", pa.int64()),
+    ]
+)
+COVERAGE: Final = pa.schema(
+    [
+        ("subject", pa.string()),
+        ("since", TIME),
+        ("until", TIME),
+        ("what", pa.string()),  # columns.WATCHED or columns.GAP
+        ("why", pa.string()),
+    ]
+)
+PICTURES: Final = pa.schema(
+    [
+        ("post", pa.string()),
+        ("place", pa.int64()),
+        ("sha256", pa.string()),
+        ("method", pa.string()),  # of the perceptual hash; "" where there is none
+        ("hash", pa.string()),  # hexadecimal
+        ("quality", pa.int64()),
+    ]
+)
+
+_LATEST = """
+with latest as (
+    select subject, arg_max(v, v.judged_at) as v from (
+        select subject, verdicts as v from verdicts
+    ) group by subject
+), seen as (
+    select subject, sum(looks)::bigint as looks,
+        coalesce(sum(looks) filter (kind = 'error'), 0)::bigint as failed,
+        min(asked_at) filter (kind = 'alive') as alive_from,
+        max(last_asked_at) filter (kind = 'alive') as alive_until
+    from observations group by subject
+)
+"""
+_POSTS = (
+    _LATEST
+    + """, wordings as (
+    select post, arg_max(title, seen_at) as title, arg_max(text, seen_at) as text
+    from versions group by post
+), known as (
+    select key, any_value(account) as account, any_value(platform) as platform,
+        any_value(published_at) as published_at, min(first_seen_at) as first_seen_at
+    from posts group by key
+)
+select k.key as post, k.account, k.platform, k.published_at, k.first_seen_at, s.alive_from,
+    case when l.v.state = 'gone' then l.v.last_alive_at else s.alive_until end as alive_until,
+    case when l.v.state = 'gone' then l.v.first_gone_at end as gone_by,
+    coalesce(l.v.state, case when s.alive_until is null then 'unknown' else 'alive' end) as state,
+    case when l.v.state in ('gone', 'moved') then l.v.causes else '' end as causes,
+    coalesce(l.v.confidence, '') as confidence, l.v.explained_by, coalesce(l.v.words, '') as notice,
+    coalesce(s.looks, 0) as looks, coalesce(s.failed, 0) as failed,
+    coalesce(w.title, '') as title, coalesce(w.text, '') as text
+from known k left join latest l on l.subject = k.key left join seen s on s.subject = k.key
+left join wordings w on w.post = k.key
+order by k.first_seen_at, k.key
+"""
+)
+_ACCOUNTS = (
+    _LATEST
+    + """
+select a.key as account, any_value(a.platform) as platform, min(a.added_at) as added_at,
+    case when any_value(l.v.state) = 'gone' then any_value(l.v.last_alive_at)
+        else any_value(s.alive_until) end as alive_until,
+    case when any_value(l.v.state) = 'gone' then any_value(l.v.first_gone_at) end as gone_by,
+    coalesce(any_value(l.v.state),
+        case when any_value(s.alive_until) is null then 'unknown' else 'alive' end) as state,
+    case when any_value(l.v.state) in ('gone', 'moved') then any_value(l.v.causes) else '' end
+        as causes,
+    coalesce(any_value(l.v.words), '') as notice
+from accounts a left join latest l on l.subject = a.key left join seen s on s.subject = a.key
+group by a.key order by 3, 1
+"""
+)
+_COUNTS = f"""
+select subject as post, answered_at as at, greatest(answered_at, last_asked_at) as until,
+    reposts_low, reposts_high, views_low, views_high, likes_low, likes_high, comments_low,
+    comments_high
+from observations where kind = '{Kind.ALIVE.value}'
+    and coalesce(reposts_low, views_low, likes_low, comments_low) is not null
+order by subject, answered_at
+"""
+_COVERAGE = """
+select subject, since, until, what, why from coverage where what in ('watched', 'gap')
+order by since, until, subject
+"""
+_PICTURES = """
+select post, place, any_value(sha256) as sha256, any_value(method) as method,
+    any_value(hash) as hash, any_value(quality) as quality
+from (select * from pictures order by seen_at desc) group by post, place, sha256
+order by post, place, sha256
+"""
+
+
+def posts(past: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Every post with its latest verdict and wording, one row each: `POSTS`."""
+    return _table(past, _POSTS, POSTS)
+
+
+def accounts(past: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Every account with its latest verdict, one row each: `ACCOUNTS`."""
+    return _table(past, _ACCOUNTS, ACCOUNTS)
+
+
+def counts(past: duckdb.DuckDBPyConnection) -> pa.Table:
+    """What counters showed, a row for each run of looks that showed the same: `COUNTS`."""
+    return _table(past, _COUNTS, COUNTS)
+
+
+def coverage(past: duckdb.DuckDBPyConnection) -> pa.Table:
+    """When subjects and vantages were watched, and when not: `COVERAGE`."""
+    return _table(past, _COVERAGE, COVERAGE)
+
+
+def pictures(past: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The pictures of posts, one row for each place and bytes: `PICTURES`."""
+    return _table(past, _PICTURES, PICTURES)
+
+
+def _table(past: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> pa.Table:
+    return past.execute(query).to_arrow_table().select(schema.names).cast(schema)

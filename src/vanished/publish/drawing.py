@@ -1,0 +1,44 @@
+"""Charts as files: SVG or PNG of a Vega-Lite specification, drawn here, offline.
+
+In: a `Chart` of an analysis. Out: the text of an SVG, or the bytes of a PNG. Needs the extra
+`explain` (vl-convert: Vega itself in one wheel, which fetches nothing while values are inline).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import vl_convert
+
+from vanished.errors import UsageError
+from vanished.explain.result import Chart
+
+GRAMMAR: Final = "6.4"  # version of Vega-Lite, as `explain.charts` writes it
+
+
+def svg(chart: Chart) -> str:
+    """The chart as SVG; words stay words, in the reader's fonts."""
+    return str(vl_convert.vegalite_to_svg(chart, vl_version=GRAMMAR, allowed_base_urls=[]))
+
+
+def png(chart: Chart) -> bytes:
+    """The chart as PNG, twice as fine as a screen."""
+    return bytes(
+        vl_convert.vegalite_to_png(chart, vl_version=GRAMMAR, scale=2, allowed_base_urls=[])
+    )
+
+
+def draw(chart: Chart, file: Path) -> None:
+    """Write the chart to a .svg or .png. Raises UsageError for any other name, or if it cannot be
+    written: a slip of the pen must not overwrite something else."""
+    form = file.suffix.lower()
+    if form not in (".svg", ".png"):
+        raise UsageError(f"{file} ends in neither .svg nor .png; name a file for the chart that does.")
+    drawn = svg(chart).encode() if form == ".svg" else png(chart)
+    try:
+        file.write_bytes(drawn)
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror}; name another file."
+        ) from None
