@@ -57,7 +57,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) requirements/wacz.in -o requirements/wacz.txt
 	$(COMPILE) requirements/bs4.in -o requirements/bs4.txt
-	$(COMPILE) --group dev --extra platforms --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --group dev --extra explain --extra platforms --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -182,4 +182,5 @@ def pictures(past: duckdb.DuckDBPyConnection) -> pa.Table:
 
 
 def _table(past: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> pa.Table:
-    return past.execute(query).to_arrow_table().select(schema.names).cast(schema)
+    found: pa.Table = past.execute(query).to_arrow_table()
+    return found.select(schema.names).cast(schema)

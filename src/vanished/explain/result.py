@@ -1,8 +1,8 @@
 """The one shape of every analysis: a table, a chart, a text, and what they rest on.
 
 An analysis is a pure function `(tables..., settings) -> Result`. The tables are those of
-`archive.arrow`, the settings a frozen dataclass of its own. It reads no clock and no file, and draws
-its random numbers from `settings.seed`. What it concludes is associated, never shown to be caused.
+`archive.arrow`, the settings a frozen dataclass of its own. It reads no clock and no file, and
+draws its random numbers from `settings.seed`. What it finds is associated, never shown to be caused.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Basis:
         when = ""
         if self.since is not None and self.until is not None:
             when = f", {at(self.since):%Y-%m-%d} to {at(self.until):%Y-%m-%d} UTC"
-        share = f" ({self.unknown / self.lost:.0%} of them by an unknown cause)" if self.lost else ""
+        share = (
+            f" ({self.unknown / self.lost:.0%} of them by an unknown cause)" if self.lost else ""
+        )
         return (
             f"{self.posts} posts of {self.accounts} watched accounts{when}; {self.lost} lost{share}"
         )

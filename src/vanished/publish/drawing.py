@@ -34,7 +34,9 @@ def draw(chart: Chart, file: Path) -> None:
     written: a slip of the pen must not overwrite something else."""
     form = file.suffix.lower()
     if form not in (".svg", ".png"):
-        raise UsageError(f"{file} ends in neither .svg nor .png; name a file for the chart that does.")
+        raise UsageError(
+            f"{file} ends in neither .svg nor .png; name a file for the chart that does."
+        )
     drawn = svg(chart).encode() if form == ".svg" else png(chart)
     try:
         file.write_bytes(drawn)
