@@ -2,7 +2,7 @@
 
 An analysis is a pure function `(tables..., settings) -> Result`. The tables are those of
 `archive.arrow`, the settings a frozen dataclass of its own. It reads no clock and no file, and
-draws its random numbers from `settings.seed`. What it finds is associated, never shown to be caused.
+draws its random numbers from `settings.seed`. What it finds is associated, not shown to be caused.
 """
 
 from __future__ import annotations
