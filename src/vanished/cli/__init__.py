@@ -1,0 +1,29 @@
+"""The command line: one command a verb, each a few lines over one room.
+
+Exit codes: 0 ok, 1 findings of `doctor` or damage that `verify` found, 2 wrong use, 3 broken
+observatory. Results go to standard output, progress and complaints to standard error, so that piped
+output stays clean.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# isort: off
+# Importing a module adds its commands, in the order in which --help lists them.
+from vanished.cli import observing, reading, proving
+
+# isort: on
+from vanished.cli.app import app, err
+from vanished.errors import VanishedError
+
+__all__ = ["app", "main", "observing", "proving", "reading"]
+
+
+def main() -> None:
+    """Entry point: errors of ours become one sentence and their exit code."""
+    try:
+        app()
+    except VanishedError as error:
+        err.print(f"vanished: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
