@@ -182,5 +182,5 @@ def pictures(past: duckdb.DuckDBPyConnection) -> pa.Table:
 
 
 def _table(past: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> pa.Table:
-    found: pa.Table = past.execute(query).to_arrow_table()
+    found: pa.Table = past.sql(query).to_arrow_table()
     return found.select(schema.names).cast(schema)
