@@ -26,11 +26,13 @@ def chart(
         "width": WIDE,
         "height": HIGH,
         "background": "white",
+        "padding": {"left": 12, "top": 8, "right": 24, "bottom": 8},  # readers' fonts are wider
         "data": {"values": list(rows)},
         "layer": list(layers),
         "config": {
             "range": {"category": list(COLOURS)},
             "view": {"stroke": None},
+            "legend": {"orient": "bottom", "titleFontWeight": "normal"},
             "axis": {"grid": True, "gridColor": "#e5e5e5", "titleFontWeight": "normal"},
         },
     }
