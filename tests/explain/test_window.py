@@ -10,7 +10,7 @@ from vanished.errors import UsageError
 from vanished.explain.fate import Fate, fate, fates
 from vanished.explain.result import Basis
 from vanished.explain.topics import parse_topics, topics
-from vanished.explain.window import Window, known_at, met_within, of_posts, seen_before
+from vanished.explain.window import Window, known_at, met_within
 from vanished.model import DAY, Cause
 
 
@@ -58,20 +58,6 @@ def test_a_later_loss_is_taken_back_and_an_earlier_one_stays() -> None:
     assert found["never"]["state"] == "unknown", "nobody had seen it alive: it is no survivor"
     assert found["never"]["alive_until"] is None
     assert known_at(posts, 3 * DAY).schema == arrow.POSTS
-
-
-def test_counters_are_cut_at_the_end_and_to_the_posts() -> None:
-    rows = [
-        {"post": "a", "at": DAY, "until": 5 * DAY, "reposts_low": 1},
-        {"post": "a", "at": 4 * DAY, "until": 5 * DAY, "reposts_low": 2},
-        {"post": "b", "at": DAY, "until": DAY, "reposts_low": 3},
-    ]
-    counts = pa.Table.from_pylist(rows, schema=arrow.COUNTS)
-    found = of_posts(seen_before(counts, 3 * DAY), table(post("a")))
-    assert [(r["at"], r["until"], r["reposts_low"]) for r in found.to_pylist()] == [
-        (DAY, 3 * DAY, 1)
-    ]
-    assert seen_before(counts, None) is counts
 
 
 def test_a_post_that_its_author_may_have_taken_down_is_never_removed() -> None:

@@ -7,12 +7,15 @@ the latest verdict beside its post. Needs the extra `explain` (pyarrow).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from vanished.model import Kind
+from vanished.archive.columns import INT64_MAX
+from vanished.model import Kind, Micros
 
 TIME: Final = pa.int64()  # microseconds since the epoch, UTC
 
@@ -137,11 +140,13 @@ group by a.key order by 3, 1
 """
 )
 _COUNTS = f"""
-select subject as post, answered_at as at, greatest(answered_at, last_asked_at) as until,
+select subject as post, answered_at as at,
+    least(greatest(answered_at, last_asked_at), $until) as until,
     reposts_low, reposts_high, views_low, views_high, likes_low, likes_high, comments_low,
     comments_high
-from observations where kind = '{Kind.ALIVE.value}'
+from observations where kind = '{Kind.ALIVE.value}' and answered_at < $until
     and coalesce(reposts_low, views_low, likes_low, comments_low) is not null
+    and subject in (select post from chosen)
 order by subject, answered_at
 """
 _COVERAGE = """
@@ -151,7 +156,8 @@ order by since, until, subject
 _PICTURES = """
 select post, place, any_value(sha256) as sha256, any_value(method) as method,
     any_value(hash) as hash, any_value(quality) as quality
-from (select * from pictures order by seen_at desc) group by post, place, sha256
+from (select * from pictures where post in (select post from chosen) order by seen_at desc)
+group by post, place, sha256
 order by post, place, sha256
 """
 
@@ -166,9 +172,14 @@ def accounts(past: duckdb.DuckDBPyConnection) -> pa.Table:
     return _table(past, _ACCOUNTS, ACCOUNTS)
 
 
-def counts(past: duckdb.DuckDBPyConnection) -> pa.Table:
-    """What counters showed, a row for each run of looks that showed the same: `COUNTS`."""
-    return _table(past, _COUNTS, COUNTS)
+def counts(
+    past: duckdb.DuckDBPyConnection, posts: pa.Table, until: Micros | None = None
+) -> pa.Table:
+    """What counters of these posts showed, a row for each run of looks that showed the same:
+    `COUNTS`. With `until`, what they had shown before then."""
+    with _chosen(past, posts):
+        last = INT64_MAX if until is None else until
+        return _table(past, _COUNTS, COUNTS, {"until": last})
 
 
 def coverage(past: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -176,11 +187,27 @@ def coverage(past: duckdb.DuckDBPyConnection) -> pa.Table:
     return _table(past, _COVERAGE, COVERAGE)
 
 
-def pictures(past: duckdb.DuckDBPyConnection) -> pa.Table:
-    """The pictures of posts, one row for each place and bytes: `PICTURES`."""
-    return _table(past, _PICTURES, PICTURES)
+def pictures(past: duckdb.DuckDBPyConnection, posts: pa.Table) -> pa.Table:
+    """The pictures of these posts, one row for each place and bytes: `PICTURES`."""
+    with _chosen(past, posts):
+        return _table(past, _PICTURES, PICTURES)
 
 
-def _table(past: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> pa.Table:
-    found: pa.Table = past.sql(query).to_arrow_table()
+@contextmanager
+def _chosen(past: duckdb.DuckDBPyConnection, posts: pa.Table) -> Iterator[None]:
+    """The keys of these posts as a table of the connection."""
+    past.register("chosen", posts.select(["post"]))
+    try:
+        yield
+    finally:
+        past.unregister("chosen")
+
+
+def _table(
+    past: duckdb.DuckDBPyConnection,
+    query: str,
+    schema: pa.Schema,
+    values: dict[str, int] | None = None,
+) -> pa.Table:
+    found: pa.Table = past.sql(query, params=values).to_arrow_table()
     return found.select(schema.names).cast(schema)

@@ -62,19 +62,3 @@ def known_at(posts: pa.Table, until: Micros) -> pa.Table:
     for name, column in changed.items():
         posts = posts.set_column(posts.schema.get_field_index(name), posts.field(name), column)
     return posts
-
-
-def of_posts(rows: pa.Table, posts: pa.Table) -> pa.Table:
-    """Those of `rows` that are about one of these posts."""
-    return rows.filter(pc.is_in(rows["post"], posts["post"].combine_chunks()))
-
-
-def seen_before(counts: pa.Table, until: Micros | None) -> pa.Table:
-    """What counters showed before `until`."""
-    if until is None:
-        return counts
-    counts = counts.filter(pc.less(counts["at"], until))
-    place = counts.schema.get_field_index("until")
-    return counts.set_column(
-        place, counts.field("until"), pc.min_element_wise(counts["until"], until)
-    )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
     from vanished.explain.window import Window
 
-MISSING = (
+MISSING: Final = (
     "explaining needs more than the core install has ({name}); add it with:"
     " pip install 'vanished[explain]'."
 )
+
+MEMORY: Final = "1GB"
+"""Of DuckDB, beside the tables that it hands out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +59,14 @@ class Past:
     def counts(self, posts: pa.Table) -> pa.Table:
         """What the counters of these posts showed before the window's end."""
         from vanished.archive import arrow
-        from vanished.explain.window import of_posts, seen_before
 
-        return of_posts(seen_before(arrow.counts(self._past), self.window.until), posts)
+        return arrow.counts(self._past, posts, self.window.until)
 
     def pictures(self, posts: pa.Table) -> pa.Table:
         """The pictures of these posts."""
         from vanished.archive import arrow
-        from vanished.explain.window import of_posts
 
-        return of_posts(arrow.pictures(self._past), posts)
+        return arrow.pictures(self._past, posts)
 
     def accounts(self) -> pa.Table:
         """Every account."""
@@ -85,6 +86,7 @@ def past_of(folder: Path, window: Window) -> Iterator[Past]:
     """The past of the observatory in `folder`. Raises UsageError without the extra `explain`."""
     need_extra()
     with Observatory.open(folder) as observatory, observatory.past() as past:
+        past.execute(f"set memory_limit = '{MEMORY}'")  # what needs more spills
         yield Past(observatory.settings.id, observatory.sealed, window, past)
 
 
