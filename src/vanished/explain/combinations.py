@@ -236,7 +236,7 @@ class _Search:
         self.aside = np.zeros(len(tested.compared.author), bool)
         self._holders: dict[int, NDArray[np.int32]] = {}
         self._by_post: csr_array | None = None
-        self._strong = np.flatnonzero(tested.q <= settings.screen.q).tolist()
+        self._strong = set(np.flatnonzero(tested.q <= settings.screen.q).tolist())
 
     def run(self) -> list[tuple[Combination, NDArray[np.int32]]]:
         """The findings, and the posts that hold each."""
@@ -259,10 +259,11 @@ class _Search:
             grown = self._grown(pair)
             group = list(pair) if grown is None else [*pair, grown[0]]
             posts = self._all(group)
-            if not self.tested.publishable(posts):
+            if not self.tested.publishable(posts) or self._told_by_one(group, posts):
                 continue
             if grown is not None:
                 p, q = grown[1:]
+            group = [self._whole(part, posts) for part in group]
             found.append((self._finding(group, posts, p, q), posts))
             self.aside[posts] = True
         return found
@@ -317,13 +318,7 @@ class _Search:
     def _grown(self, pair: tuple[int, int]) -> tuple[int, float, float] | None:
         """The third part that explains the pair, with its p and q: the triple is removed beyond
         what its parts explain, and the pair without it is not."""
-        posts = self._all(pair)
-        if self._by_post is None:
-            starts, members = self.tested.strings.members(self.parts)
-            ones = np.ones(len(members), np.int32)
-            shape = (len(self.parts), len(self.aside))
-            self._by_post = csr_array((ones, members, starts), shape).T.tocsr()
-        times = np.asarray(self._by_post[posts].sum(axis=0)).ravel()
+        times = self._times(self._all(pair))
         third = self.parts[np.flatnonzero(times >= self.settings.together)].tolist()
         third = [c for c in third if c not in pair and all(self._separate(x, c) for x in pair)]
         if not third:
@@ -338,6 +333,39 @@ class _Search:
         left = self._p(list(pair))[0]
         self.aside = before
         return (third[best], float(p[best]), float(q[best])) if left > self.pairs.cut_off else None
+
+    def _told_by_one(self, group: list[int], posts: NDArray[np.int32]) -> bool:
+        """Whether one string that is itself a discovery explains these posts: those that hold it
+        would be removed as it is elsewhere, the others as the parts explain."""
+        removed = self.tested.compared.removed
+        explained = self._p(group)[1]
+        times = self._times(posts)
+        for string, n in zip(self.parts.tolist(), times.tolist(), strict=True):
+            if string in group or string not in self._strong or 2 * n < len(posts):
+                continue
+            alone = np.setdiff1d(self._held(string), posts, assume_unique=True)
+            rate = (int(removed[alone].sum()) + 1) / (len(alone) + 2)
+            both = explained + n / len(posts) * max(rate - explained, 0)
+            if binom.sf(int(removed[posts].sum()) - 1, len(posts), both) > self.pairs.cut_off:
+                return True
+        return False
+
+    def _times(self, posts: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many of these posts hold each of the strings that can be parts."""
+        if self._by_post is None:
+            starts, members = self.tested.strings.members(self.parts)
+            ones = np.ones(len(members), np.int32)
+            shape = (len(self.parts), len(self.aside))
+            self._by_post = csr_array((ones, members, starts), shape).T.tocsr()
+        return np.asarray(self._by_post[posts].sum(axis=0)).ravel()
+
+    def _whole(self, part: int, posts: NDArray[np.int32]) -> int:
+        """The longest string around `part` that most of these posts hold: within a combination,
+        too, a fragment tells nothing that the whole does not."""
+        most = self._times(posts) >= self.settings.screen.closure * len(posts)
+        name = self.tested.name(part)
+        around = [s for s in self.parts[most].tolist() if name in self.tested.name(s)]
+        return max([part, *around], key=lambda s: int(self.tested.strings.length[s]))
 
     def _separate(self, a: int, b: int) -> bool:
         """Whether two strings are two: neither overlaps nor touches the other in most posts that

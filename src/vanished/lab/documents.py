@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,14 +75,15 @@ def documents(settings: Settings) -> Documents:
 
 
 def _words(rng: np.random.Generator, settings: Settings) -> list[str]:
-    """Distinct strings, none within another: coinages, rare words, then parts of combinations."""
+    """Coinages, rare words, then parts of combinations. No two share two letters in a row: what two
+    planted strings share would go with removal as truly as they do."""
     wanted = settings.coinages + settings.rare_words + 2 * settings.pairs + 3 * settings.triples
     found: list[str] = []
     while len(found) < wanted:
         coinage = len(found) < settings.coinages
         length = int(rng.integers(3, 5)) if coinage else int(rng.integers(2, 4))
         word = "".join(rng.choice(list(_RARE if coinage else _COMMON), length, replace=False))
-        if not any(word in other or other in word for other in found):
+        if not any(a + b in other for other in found for a, b in pairwise(word)):
             found.append(word)
     return found
 
