@@ -59,23 +59,24 @@ class Documents:
 def documents(settings: Settings) -> Documents:
     """Make them; the same for the same settings."""
     rng = np.random.default_rng(settings.seed)
-    words = _words(rng, settings)
+    account = rng.choice(settings.accounts, settings.posts, p=_unequal(rng, settings.accounts))
+    written = _written(rng, account, settings)
+    words = _words(rng, settings, "\n".join(_filled(*post) for post in written))
     singles = tuple(words[: settings.coinages + settings.rare_words])
     rest = iter(words[len(singles) :])
     pairs = tuple(frozenset((next(rest), next(rest))) for _ in range(settings.pairs))
     triples = tuple(
         frozenset((next(rest), next(rest), next(rest))) for _ in range(settings.triples)
     )
-    account = rng.choice(settings.accounts, settings.posts, p=_unequal(rng, settings.accounts))
-    written = _written(rng, account, settings)
     chance = rng.beta(0.5, 0.5 / settings.rate - 0.5, settings.accounts)[account]
     _plant(rng, written, chance, (singles, pairs, triples), settings)
     removed = rng.random(settings.posts) < chance
     return Documents(_table(rng, account, written, removed, settings), singles, pairs, triples)
 
 
-def _words(rng: np.random.Generator, settings: Settings) -> list[str]:
-    """Coinages, rare words, then parts of combinations. No two share two letters in a row: what two
+def _words(rng: np.random.Generator, settings: Settings, said: str) -> list[str]:
+    """Coinages, rare words, then parts of combinations; `said` is all that is said without them,
+    and a rare word is there, but not in many posts. No two share two letters in a row: what two
     planted strings share would go with removal as truly as they do."""
     wanted = settings.coinages + settings.rare_words + 2 * settings.pairs + 3 * settings.triples
     found: list[str] = []
@@ -83,6 +84,8 @@ def _words(rng: np.random.Generator, settings: Settings) -> list[str]:
         coinage = len(found) < settings.coinages
         length = int(rng.integers(3, 5)) if coinage else int(rng.integers(2, 4))
         word = "".join(rng.choice(list(_RARE if coinage else _COMMON), length, replace=False))
+        if said.count(word) > settings.each // 3:
+            continue
         if not any(a + b in other for other in found for a, b in pairwise(word)):
             found.append(word)
     return found
