@@ -8,6 +8,7 @@ own accounts and weeks, whichever is larger. Single terms are not named here: se
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -177,6 +178,7 @@ def combinations_of(
 class _Pairs:
     """The pairs that pass, smallest p first."""
 
+    by_post: csr_array  # which parts each post holds
     tested: int
     cut_off: float
     first: NDArray[np.int64]  # numbers of strings
@@ -187,42 +189,36 @@ class _Pairs:
 
 def _pairs(tested: Screen, parts: NDArray[np.int64], settings: CombinationSettings) -> _Pairs:
     """Test all pairs of `parts` that enough posts hold."""
-    compared = tested.compared
+    removed = tested.compared.removed
     starts, members = tested.strings.members(parts)
-    count, removed = len(parts), compared.removed
-    posts_, lost = compared.sizes()
-    rate = (lost / np.maximum(posts_, 1))[compared.stratum]
-    shape = (count, len(compared.author))
+    shape = (len(parts), len(removed))
     holds = csr_array((np.ones(len(members), np.int32), members, starts), shape)
-    gone = csr_array((removed[members].astype(np.int32), members, starts), shape)
-    due = csr_array((rate[members], members, starts), shape)
-    held, taken = np.diff(starts), np.asarray(gone.sum(axis=1))
-    across = holds.T.tocsr()
-    rows: list[NDArray[np.float64]] = []
-    for low in range(0, count, _BLOCK):
+    by_post = holds.T.tocsr()
+    gone = by_post[np.flatnonzero(removed)]
+    gone_by_part = gone.T.tocsr()
+    held, taken = np.diff(starts), np.diff(gone_by_part.indptr)
+    found: list[tuple[NDArray[np.int64], ...]] = []
+    for low in range(0, len(parts), _BLOCK):
         block = slice(low, low + _BLOCK)
-        both = (holds[block] @ across).tocoo()
+        both = (holds[block] @ by_post).tocoo()
         enough = (both.data >= settings.together) & (both.col > both.row + low)
         a, b, n = both.row[enough], both.col[enough], both.data[enough]
-        if not len(a):
-            continue
-        x = np.asarray((gone[block] @ across)[a, b]).ravel()
-        own = np.asarray((due[block] @ across)[a, b]).ravel() / n
-        a = a + low
-        apart_a = (taken[a] - x + 1) / (held[a] - n + 2)  # Laplace: little seen explains much
-        apart_b = (taken[b] - x + 1) / (held[b] - n + 2)
-        explained = np.maximum(1 - (1 - apart_a) * (1 - apart_b), own)
-        rows.append(np.stack([a, b, binom.sf(x - 1, n, explained)]))
-    if not rows:
+        if len(a):
+            x = np.asarray((gone_by_part[block] @ gone)[a, b]).ravel()
+            found.append((a.astype(np.int64) + low, b.astype(np.int64), n, x))
+    if not found:
         none = np.empty(0, np.int64)
-        return _Pairs(0, 0.0, none, none, np.empty(0), np.empty(0))
-    a, b, p = np.concatenate(rows, axis=1)
+        return _Pairs(by_post, 0, 0.0, none, none, np.empty(0), np.empty(0))
+    a, b, n, x = (np.concatenate(column) for column in zip(*found, strict=True))
+    apart_a = (taken[a] - x + 1) / (held[a] - n + 2)  # Laplace: little seen explains much
+    apart_b = (taken[b] - x + 1) / (held[b] - n + 2)
+    p = binom.sf(x - 1, n, 1 - (1 - apart_a) * (1 - apart_b))
     q = false_discovery_control(p)
     passed = np.flatnonzero(q <= settings.screen.q)
     passed = passed[np.argsort(p[passed], kind="stable")][:_KEPT]
-    first, second = parts[a[passed].astype(np.int64)], parts[b[passed].astype(np.int64)]
     largest = float(p[passed].max(initial=0.0))
-    return _Pairs(len(p), largest, first, second, p[passed], q[passed])
+    first, second = parts[a[passed]], parts[b[passed]]
+    return _Pairs(by_post, len(p), largest, first, second, p[passed], q[passed])
 
 
 class _Search:
@@ -235,34 +231,31 @@ class _Search:
         self.tested, self.parts, self.settings, self.pairs = tested, parts, settings, pairs
         self.aside = np.zeros(len(tested.compared.author), bool)
         self._holders: dict[int, NDArray[np.int32]] = {}
-        self._by_post: csr_array | None = None
-        self._strong = set(np.flatnonzero(tested.q <= settings.screen.q).tolist())
+        strong = np.flatnonzero(tested.q <= settings.screen.q).tolist()
+        self._strong = {string: tested.name(string) for string in strong}
 
     def run(self) -> list[tuple[Combination, NDArray[np.int32]]]:
-        """The findings, and the posts that hold each."""
-        waiting = [
-            (float(p), float(q), (int(a), int(b)))
-            for a, b, p, q in zip(
-                self.pairs.first, self.pairs.second, self.pairs.p, self.pairs.q, strict=True
-            )
-            if self._separate(int(a), int(b))
-        ]
+        """The findings, and the posts that hold each. The best pair is taken again and again, its
+        p-value brought up to date before it is believed."""
+        columns = (self.pairs.p, self.pairs.q, self.pairs.first, self.pairs.second)
+        waiting = list(zip(*(column.tolist() for column in columns), strict=True))
+        heapq.heapify(waiting)
         found = []
         while waiting:
-            again = [(self._p([a, b])[0], q, (a, b)) for _, q, (a, b) in waiting]
-            waiting = [one for one in again if one[0] <= self.pairs.cut_off]
-            if not waiting:
-                break
-            best = min(waiting)
-            waiting.remove(best)
-            p, q, pair = best
-            grown = self._grown(pair)
-            group = list(pair) if grown is None else [*pair, grown[0]]
+            _, q, *pair = heapq.heappop(waiting)
+            p = self._p(pair)[0]
+            if p > self.pairs.cut_off or not self._separate(*pair):
+                continue
+            if waiting and p > waiting[0][0]:
+                heapq.heappush(waiting, (p, q, *pair))
+                continue
+            third = self._third(pair)
+            group = pair if third is None else [*pair, third[0]]
             posts = self._all(group)
             if not self.tested.publishable(posts) or self._told_by_one(group, posts):
                 continue
-            if grown is not None:
-                p, q = grown[1:]
+            if third is not None:
+                p, q = third[1:]
             group = [self._whole(part, posts) for part in group]
             found.append((self._finding(group, posts, p, q), posts))
             self.aside[posts] = True
@@ -315,7 +308,7 @@ class _Search:
         p = float(binom.sf(int(removed[posts].sum()) - 1, len(posts), explained))
         return p, explained
 
-    def _grown(self, pair: tuple[int, int]) -> tuple[int, float, float] | None:
+    def _third(self, pair: list[int]) -> tuple[int, float, float] | None:
         """The third part that explains the pair, with its p and q: the triple is removed beyond
         what its parts explain, and the pair without it is not."""
         times = self._times(self._all(pair))
@@ -330,7 +323,7 @@ class _Search:
             return None
         before = self.aside.copy()
         self.aside[self._held(third[best])] = True
-        left = self._p(list(pair))[0]
+        left = self._p(pair)[0]
         self.aside = before
         return (third[best], float(p[best]), float(q[best])) if left > self.pairs.cut_off else None
 
@@ -341,7 +334,7 @@ class _Search:
         explained = self._p(group)[1]
         times = self._times(posts)
         for string, n in zip(self.parts.tolist(), times.tolist(), strict=True):
-            if string in group or string not in self._strong or 2 * n < len(posts):
+            if not n or string in group or string not in self._strong:
                 continue
             alone = np.setdiff1d(self._held(string), posts, assume_unique=True)
             rate = (int(removed[alone].sum()) + 1) / (len(alone) + 2)
@@ -352,12 +345,7 @@ class _Search:
 
     def _times(self, posts: NDArray[np.int32]) -> NDArray[np.int64]:
         """How many of these posts hold each of the strings that can be parts."""
-        if self._by_post is None:
-            starts, members = self.tested.strings.members(self.parts)
-            ones = np.ones(len(members), np.int32)
-            shape = (len(self.parts), len(self.aside))
-            self._by_post = csr_array((ones, members, starts), shape).T.tocsr()
-        return np.asarray(self._by_post[posts].sum(axis=0)).ravel()
+        return np.asarray(self.pairs.by_post[posts].sum(axis=0)).ravel()
 
     def _whole(self, part: int, posts: NDArray[np.int32]) -> int:
         """The longest string around `part` that most of these posts hold: within a combination,
@@ -376,8 +364,7 @@ class _Search:
         both = np.intersect1d(self._held(a), self._held(b), assume_unique=True)
         if len(_apart(self.tested, a, b)) < len(both) / 2:
             return False
-        for whole in self._strong:
-            name = self.tested.name(whole)
+        for whole, name in self._strong.items():
             if name_a in name and name_b in name:
                 inside = np.intersect1d(both, self._held(whole), assume_unique=True)
                 if len(inside) >= self.settings.screen.closure * len(both):

@@ -23,6 +23,7 @@ from scipy.stats import norm
 
 from vanished.errors import UsageError
 from vanished.explain.fate import Fate, fates
+from vanished.explain.strings import blocks, ranges
 from vanished.model import DAY
 
 WEEK: Final = 7 * DAY
@@ -187,19 +188,20 @@ def tails(drawn: Drawn) -> NDArray[np.float64]:
     most = np.minimum(drawn.taken, drawn.removed)
     least = np.maximum(drawn.taken + drawn.removed - drawn.posts, 0)
     rows = _sum(most - least + 1, drawn.starts)
-    block = (np.cumsum(rows) // _ROWS).astype(np.int64)
-    for number in np.unique(block[above]):
-        sets = np.flatnonzero(above & (block == number))
-        found[sets] = _block_tails(drawn, sets)
+    for block in blocks(rows.astype(np.int64), _ROWS):
+        sets = block.start + np.flatnonzero(above[block])
+        if len(sets):
+            found[sets] = _block_tails(drawn, sets)
     return found
 
 
 def _block_tails(drawn: Drawn, sets: NDArray[np.int64]) -> NDArray[np.float64]:
     """`tails` of some sets, all of whose removed are above the expected."""
     past = np.append(drawn.starts[1:], len(drawn.taken))
-    entry, owner = _ranges(drawn.starts[sets], past[sets])
+    entry, owner = ranges(drawn.starts[sets], (past - drawn.starts)[sets])
     n, total, marked = (a[entry] for a in (drawn.taken, drawn.posts, drawn.removed))
-    value, cell = _ranges(np.maximum(n + marked - total, 0), np.minimum(n, marked) + 1)
+    least, most = np.maximum(n + marked - total, 0), np.minimum(n, marked)
+    value, cell = ranges(least, most - least + 1)
     cells = np.searchsorted(cell, np.arange(len(n)))
     n, total, marked = n[cell], total[cell], marked[cell]
     log_chance = (
@@ -264,16 +266,6 @@ def matching(compared: Contrast) -> tuple[NDArray[np.float64], float]:
 def _choose(n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.float64]:
     found: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return found
-
-
-def _ranges(
-    low: NDArray[np.int64], past: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All integers of the ranges, one after the other, and the number of the range of each."""
-    lengths = past - low
-    owner = np.repeat(np.arange(len(low)), lengths)
-    offsets = np.cumsum(lengths) - lengths
-    return np.arange(len(owner)) + (low - offsets)[owner], owner
 
 
 def _sum(values: NDArray[np.generic], starts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control
 from vanished.errors import UsageError
 from vanished.explain.contrast import Contrast, Drawn, contrast, matching, tails
 from vanished.explain.shares import K, Share, share
-from vanished.explain.strings import Strings, closed_strings
+from vanished.explain.strings import Strings, blocks, closed_strings
 from vanished.explain.symbols import Stream, stream
 
 _WORTH = 0.5  # standard deviations above the expected, below which no exact p-value is of interest
@@ -116,9 +116,8 @@ def _tested(
     count = len(strings)
     hits, expected, matched = np.zeros(count, np.int64), np.zeros(count), np.zeros(count)
     p = np.ones(count)
-    block = np.cumsum(strings.size, dtype=np.int64) // _BLOCK
-    for number in np.unique(block):
-        which = np.flatnonzero(block == number)
+    for block in blocks(strings.size.astype(np.int64), _BLOCK):
+        which = np.arange(block.start, block.stop)
         starts, members = strings.members(which)
         begin = starts[:-1]
         hits[which] = np.add.reduceat(compared.removed[members], begin, dtype=np.int64)

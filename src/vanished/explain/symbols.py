@@ -39,7 +39,6 @@ class Stream:
     codes: NDArray[np.uint16]  # 0 is a break
     text_of: NDArray[np.int32]  # number of the text
     begin: NDArray[np.int32]  # offset of its first letter in `letters`
-    end: NDArray[np.int32]  # and past its last
     wordlike: NDArray[np.bool_]  # by code: a whole word, not one character
     plain: tuple[str, ...]  # by code: its folded form
     letters: str
@@ -55,7 +54,9 @@ class Stream:
 
     def surface(self, at: int, length: int) -> str:
         """The same as its author wrote it."""
-        return self.letters[int(self.begin[at]) : int(self.end[at + length - 1])]
+        last = at + length - 1
+        end = int(self.begin[last]) + len(self.plain[int(self.codes[last])])
+        return self.letters[int(self.begin[at]) : end]
 
 
 def fold(text: str) -> str:
@@ -91,12 +92,15 @@ def stream(texts: Sequence[str], least: int) -> Stream:
     keep = _without_small_marks(kind)
     where, kind = where[keep], kind[keep]
     starts = _starts(kind, where)
+    words = np.flatnonzero(kind[starts] == _LETTER)
+    past = where[np.append(starts, len(where))[words + 1] - 1] + 1  # each word's last letter
     begin, kind = where[starts], kind[starts]
-    end = (where[np.append(starts[1:], len(where)) - 1] + 1).astype(np.int32)
-    codes, wordlike, plain = _codes(letters, folded, kind, begin, end, least)
-    ends = np.flatnonzero(letters == ord(_END))
-    text_of = np.searchsorted(ends, begin, "left").astype(np.int32)
-    return Stream(codes, text_of, begin, end, wordlike, plain, joined)
+    del where, starts
+    codes, wordlike, plain = _codes(letters, folded, kind, begin, words, past, least)
+    bounds = np.searchsorted(begin, np.flatnonzero(letters == ord(_END)).astype(np.int32), "right")
+    sizes = np.diff(bounds, prepend=0, append=len(begin))
+    text_of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    return Stream(codes, text_of, begin, wordlike, plain, joined)
 
 
 def _tables(letters: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
@@ -149,8 +153,7 @@ def _starts(kind: NDArray[np.uint8], where: NDArray[np.int32]) -> NDArray[np.int
     same = kind[1:] == kind[:-1]
     word = same & (kind[1:] == _LETTER) & (np.diff(where) == 1)
     starts[1:] = ~(word | (same & (kind[1:] == _BREAK)))
-    # Breaks of two texts must not fuse: the end of a text starts one of its own either way,
-    # because text_of looks at where a symbol begins, and a break belongs to no string.
+    # The break between two texts may begin in the first: no string holds it.
     return np.flatnonzero(starts)
 
 
@@ -159,12 +162,14 @@ def _codes(
     folded: NDArray[np.uint32],
     kind: NDArray[np.uint8],
     begin: NDArray[np.int32],
-    end: NDArray[np.int32],
+    word: NDArray[np.int64],
+    past: NDArray[np.int32],
     least: int,
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_], tuple[str, ...]]:
-    """Each symbol's code; by code, whether it is a word, and its folded form."""
+    """Each symbol's code; by code, whether it is a word, and its folded form. `word` are the symbols
+    that are words, `past` the offset past the last letter of each."""
     codes = np.zeros(len(kind), np.uint16)
-    single, word = np.flatnonzero(kind == _CHARACTER), np.flatnonzero(kind == _LETTER)
+    single = kind == _CHARACTER
     points = folded[letters[begin[single]]]
     times = np.bincount(points, minlength=1)
     frequent = np.flatnonzero(times >= least)
@@ -172,7 +177,7 @@ def _codes(
     table = np.zeros(len(times), np.uint16)
     table[frequent] = np.arange(1, len(frequent) + 1)
     codes[single] = table[points]
-    hashes = _hashes(folded[letters], begin[word], end[word])
+    hashes = _hashes(letters, folded, begin[word], past)
     distinct, first, back, counts = np.unique(
         hashes, return_index=True, return_inverse=True, return_counts=True
     )
@@ -183,22 +188,25 @@ def _codes(
     codes[word] = of_word[back]
     wordlike = np.zeros(len(frequent) + len(common) + 1, bool)
     wordlike[len(frequent) + 1 :] = True
-    examples = word[first[common]]
     spelt = [
-        "".join(map(chr, folded[letters[begin[at] : end[at]]].tolist())) for at in examples.tolist()
+        "".join(map(chr, folded[letters[begin[word[at]] : past[at]]].tolist()))
+        for at in first[common].tolist()
     ]
     return codes, wordlike, ("", *map(chr, frequent.tolist()), *spelt)
 
 
 def _hashes(
-    letters: NDArray[np.uint32], begin: NDArray[np.int32], end: NDArray[np.int32]
+    letters: NDArray[np.uint32],
+    folded: NDArray[np.uint32],
+    begin: NDArray[np.int32],
+    past: NDArray[np.int32],
 ) -> NDArray[np.uint64]:
-    """A 64-bit polynomial hash of each word (their letters follow one another in `letters`)."""
+    """A 64-bit polynomial hash of each word's folded letters."""
     if not len(begin):
         return np.empty(0, np.uint64)
-    lengths = (end - begin).astype(np.int64)
+    lengths = (past - begin).astype(np.int64)
     offsets = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     place = np.arange(int(lengths.sum())) - np.repeat(offsets, lengths)
     powers = np.cumprod(np.full(int(lengths.max()), _BASE, np.uint64))
-    spelt = letters[np.repeat(begin.astype(np.int64), lengths) + place].astype(np.uint64)
+    spelt = folded[letters[np.repeat(begin, lengths) + place]].astype(np.uint64)
     return np.add.reduceat(spelt * powers[place], offsets)

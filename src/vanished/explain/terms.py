@@ -207,17 +207,25 @@ def _explained(tested: Screen, sets: Sequence[NDArray[np.int32]]) -> list[int]:
     compared = tested.compared
     stratum, strata = compared.stratum.copy(), int(compared.stratum.max(initial=-1)) + 1
     apart = np.zeros(len(stratum), bool)
+    discoveries = np.flatnonzero(tested.q <= tested.settings.q).tolist()
+
+    first, second = compared.sizes()
+    more = np.zeros(len(sets) + len(discoveries), np.int64)
+    sizes = np.append(first, more), np.append(second, more)
 
     def set_apart(posts: NDArray[np.int32]) -> None:
         nonlocal strata
-        stratum[posts[~apart[posts]]] = strata
-        apart[posts] = True
+        posts = posts[~apart[posts]]
+        for size, here in zip(sizes, (posts, posts[compared.removed[posts]]), strict=True):
+            np.subtract.at(size, stratum[here], 1)
+            size[strata] = len(here)
+        stratum[posts], apart[posts] = strata, True
         strata += 1
 
     for posts in sets:
         set_apart(posts)
     cut_off = tested.cut_off()
-    waiting = [(float(tested.p[s]), int(s)) for s in np.flatnonzero(tested.q <= tested.settings.q)]
+    waiting = [(float(tested.p[s]), s) for s in discoveries]
     heapq.heapify(waiting)
     found = []
     while waiting:
@@ -225,11 +233,6 @@ def _explained(tested: Screen, sets: Sequence[NDArray[np.int32]]) -> list[int]:
         posts = tested.holders(string)
         if not tested.publishable(posts):
             continue
-        # Only posts beside those set apart can still speak, and those of its own strata.
-        sizes = (
-            np.bincount(stratum, minlength=strata),
-            np.bincount(stratum[compared.removed], minlength=strata),
-        )
         starts = np.array([0, len(posts)])
         p = float(tails(Drawn.of(starts, posts, stratum, compared.removed, sizes))[0])
         if p > cut_off:
