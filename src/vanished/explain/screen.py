@@ -20,7 +20,7 @@ from vanished.explain.shares import K, Share, share
 from vanished.explain.strings import Strings, blocks, closed_strings
 from vanished.explain.symbols import Stream, stream
 
-_WORTH = 0.5  # standard deviations above the expected, below which no exact p-value is of interest
+_WORTH = 1.0  # standard deviations above the expected, below which no exact p-value is of interest
 _BLOCK = 4_000_000  # occurrences at a time: bounds memory
 
 
