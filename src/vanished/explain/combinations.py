@@ -88,6 +88,7 @@ class Combinations:
     def chart(self) -> Chart:
         """The removed share of each combination beside what its parts explain."""
         rows = self.table().slice(0, 20).to_pylist()
+        title = "share of its posts that were removed"
         name = channel("combination", None, "nominal", sort=None, axis={"labelLimit": 260})
         dot = channel("explained", None)
         found = chart(
@@ -96,8 +97,8 @@ class Combinations:
             f"posts, {self.removed} of them removed. Ticks: what the parts explain",
             rows,
             [
-                bars(channel("share", "share of its posts that were removed"), name),
-                whiskers(name, "low", "high", lying=True),
+                bars(channel("share", title), name),
+                whiskers(name, "low", "high", lying=True, title=title),
                 {
                     "mark": {"type": "tick", "color": "#d1603d", "thickness": 3},
                     "encoding": {"x": dot, "y": name},

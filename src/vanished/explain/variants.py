@@ -24,6 +24,7 @@ from vanished.explain.shares import K
 from vanished.explain.symbols import Stream, fold
 
 WRITTEN, SPLIT, SCRIPT, SOUND, PIECES = "written", "split", "script", "sound", "pieces"
+# As `Term` names it; with marks in it; in another script, width or case; and as the module says.
 _FORMS: Final = 20  # by sound, of one string, the most frequent: so many are tested
 
 # Characters that people take to pieces, left and right; simplified.
@@ -102,9 +103,7 @@ class Variants:
             by_form.setdefault(stream.surface(at, length), []).append(at)
         found = []
         for written, where in by_form.items():
-            wide = len(written) > len(name) or fold(written) != name and " " in written
-            script = fold(written) == name
-            kind = WRITTEN if written == name else SCRIPT if script and not wide else SPLIT
+            kind = WRITTEN if written == name else SCRIPT if fold(written) == name else SPLIT
             found += self._form(written, kind, self._texts(np.array(where)))
         return found
 

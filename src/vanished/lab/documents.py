@@ -27,6 +27,12 @@ _RARE = "鹮鹬鹠鹨鸲鸮鸫鸸蝾螈蜉蝣虻蚋蛾蛴罟罾笊筌筲箬簋�
 _SLOTS = 3
 
 
+FAMILIES = (  # strings and their disguises: as written, other script, split, by sound, in pieces
+    ("云灯会", "雲燈會", "云*灯 会", "芸登绘"),
+    ("静桥信", "靜橋信", "静.桥.信", "青争木乔人言"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the world is like."""
@@ -39,6 +45,7 @@ class Settings:
     rare_words: int = 8
     pairs: int = 6
     triples: int = 3
+    families: int = 0  # of `FAMILIES`; every form is in half as many posts as a planted string
     each: int = 60  # posts of every planted string, pair and triple
     alone: int = 80  # further posts that hold a part of a combination without the rest
     chance: float = 0.6  # of removal by what was planted
@@ -152,6 +159,9 @@ def _plant(
 
     for word in singles:
         put([word], settings.each, True)
+    for forms in FAMILIES[: settings.families]:
+        for form in forms:
+            put([form], settings.each // 2, True)
     for group in (*pairs, *triples):
         parts = sorted(group)
         put(parts, settings.each, True)
