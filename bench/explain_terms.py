@@ -2,9 +2,10 @@
 
 In: the world of `vanished.lab.documents`. Out: claims. The speed is that of all strings with their
 posts, authors, removals and expected removals, against scikit-learn's CountVectorizer over
-character n-grams with the same counts in an environment of its own; each ran once, in a process of
-its own, on the same 1,000,000 posts; processor seconds count, for the machine is shared. Ours stops at no length, drops fragments, and tests: the
-peer's range ends at LONGEST characters. All strings that both have must have the same counts.
+character n-grams with the same counts in an environment of its own. Each ran once, in a process of
+its own, on the same 1,000,000 posts; processor seconds count, for the machine is shared. Ours
+stops at no length, drops fragments, and tests; the peer's range ends at LONGEST characters. All
+strings that both have must have the same counts.
 """
 
 from __future__ import annotations
@@ -106,17 +107,16 @@ def _world() -> Documents:
 
 def _hand_over(world: Documents, folder: Path) -> None:
     """Write the posts for us, and texts and labels for the peer."""
-    with pa.OSFile(str(folder / "posts.arrow"), "wb") as sink, pa.ipc.new_file(
-        sink, world.posts.schema
-    ) as writer:
+    with (
+        pa.OSFile(str(folder / "posts.arrow"), "wb") as sink,
+        pa.ipc.new_file(sink, world.posts.schema) as writer,
+    ):
         writer.write_table(world.posts)
     compared = contrast(world.posts, None, open_too=False, smallest=ScreenSettings().smallest)
     sizes = compared.sizes()
     rate = (sizes[1] / sizes[0])[compared.stratum]
     (folder / "texts.txt").write_text("\n".join(compared.texts), encoding="utf-8")
-    np.savez(
-        folder / "posts.npz", author=compared.author, removed=compared.removed, rate=rate
-    )
+    np.savez(folder / "posts.npz", author=compared.author, removed=compared.removed, rate=rate)
 
 
 def _finished(command: list[str]) -> str:

@@ -21,8 +21,8 @@ from scipy.stats import binom, false_discovery_control
 
 from vanished.explain.charts import bars, channel, chart, whiskers
 from vanished.explain.result import Basis, Chart
-from vanished.explain.shares import Share
 from vanished.explain.screen import Screen, ScreenSettings, screen
+from vanished.explain.shares import Share
 
 METHOD: Final = "combinations/1"
 _BLOCK = 512  # strings at a time
@@ -354,7 +354,7 @@ class _Search:
         most = self._times(posts) >= self.settings.screen.closure * len(posts)
         name = self.tested.name(part)
         around = [s for s in self.parts[most].tolist() if name in self.tested.name(s)]
-        return max([part, *around], key=lambda s: int(self.tested.strings.length[s]))
+        return int(max([part, *around], key=lambda s: int(self.tested.strings.length[s])))
 
     def _separate(self, a: int, b: int) -> bool:
         """Whether two strings are two: neither overlaps nor touches the other in most posts that

@@ -104,9 +104,7 @@ def _stories(posts: pa.Table, stories: pa.Table) -> NDArray[np.int64]:
     return found
 
 
-def _strata(
-    author: NDArray[np.int32], when: NDArray[np.int64], smallest: int
-) -> NDArray[np.int32]:
+def _strata(author: NDArray[np.int32], when: NDArray[np.int64], smallest: int) -> NDArray[np.int32]:
     """Weeks of one account, joined in order of time until they have `smallest` posts; a rest that
     stays smaller joins the stretch before it."""
     found = np.empty(len(author), np.int32)
@@ -205,9 +203,7 @@ def _block_tails(drawn: Drawn, sets: NDArray[np.int64]) -> NDArray[np.float64]:
     value, cell = ranges(least, most - least + 1)
     cells = np.searchsorted(cell, np.arange(len(n)))
     n, total, marked = n[cell], total[cell], marked[cell]
-    log_chance = (
-        _choose(marked, value) + _choose(total - marked, n - value) - _choose(total, n)
-    )
+    log_chance = _choose(marked, value) + _choose(total - marked, n - value) - _choose(total, n)
     groups = np.searchsorted(owner, np.arange(len(sets)))
     goal = drawn.hits[sets] - 0.5
     tilt = np.log(goal / drawn.expected()[sets])  # right where removals are rare

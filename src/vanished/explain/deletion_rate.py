@@ -187,10 +187,10 @@ def deletion_rates(
 
 def _given(texts: Sequence[str], words: Sequence[str]) -> list[tuple[str, NDArray[np.int32]]]:
     """The posts that hold each word, folded alike."""
-    folded = [fold(text) for text in texts]
+    folded = fold(texts)
     return [
-        (word, np.array([n for n, text in enumerate(folded) if fold(word) in text], np.int32))
-        for word in words
+        (word, np.array([n for n, text in enumerate(folded) if wanted in text], np.int32))
+        for word, wanted in zip(words, fold(words), strict=True)
     ]
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from vanished.explain.screen import Screen
 from vanished.explain.shares import K
 
-
 FLOOR: Final = 0.001  # smaller chances would be read off a curve beyond all that was dealt
 
 

@@ -28,7 +28,7 @@ from vanished.explain.contrast import Drawn, log_odds, tails
 from vanished.explain.permutation import permuted
 from vanished.explain.result import Basis, Chart
 from vanished.explain.screen import Screen, ScreenSettings, screen
-from vanished.explain.shares import Z, Share
+from vanished.explain.shares import Share, Z
 from vanished.explain.variants import Family, Form, Variants
 
 METHOD: Final = "terms/1"

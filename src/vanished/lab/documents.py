@@ -133,7 +133,7 @@ def _written(
 def _filler(rng: np.random.Generator) -> list[str]:
     """Invented words for the long tail of a vocabulary, most common first."""
     lengths = rng.integers(2, 5, 3000)
-    letters = rng.choice(list(_COMMON), (3000, 4))
+    letters = rng.choice([*_COMMON], (3000, 4))
     return ["".join(row[:n]) for row, n in zip(letters.tolist(), lengths.tolist(), strict=True)]
 
 
