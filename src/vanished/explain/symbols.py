@@ -48,7 +48,7 @@ class Stream:
     def folded(self, at: int, length: int) -> str:
         """The string of `length` symbols at `at`, folded; words with spaces between them."""
         codes = self.codes[at : at + length].tolist()
-        spelt = self.plain[codes[0]]
+        spelt: str = self.plain[codes[0]]
         for before, code in pairwise(codes):
             spaced = self.wordlike[before] and self.wordlike[code]
             spelt += f" {self.plain[code]}" if spaced else self.plain[code]
