@@ -70,11 +70,14 @@ def bars(x: Chart, y: Chart, colour: Chart | None = None) -> Chart:
     return {"mark": "bar", "encoding": {"x": x, "y": y} | ({"color": colour} if colour else {})}
 
 
-def whiskers(x: Chart, low: str, high: str, *, lying: bool = False) -> Chart:
-    """The interval of each bar or dot. `x` is the channel that names it."""
-    ends: Chart = {"x": channel(low, None), "x2": {"field": high}, "y": x}
+def whiskers(
+    x: Chart, low: str, high: str, *, lying: bool = False, title: str | None = None
+) -> Chart:
+    """The interval of each bar or dot. `x` is the channel that names it. `title` has to be that of
+    the other layers' axis: without one this layer takes theirs away."""
+    ends: Chart = {"x": channel(low, title), "x2": {"field": high}, "y": x}
     if not lying:
-        ends = {"y": channel(low, None), "y2": {"field": high}, "x": x}
+        ends = {"y": channel(low, title), "y2": {"field": high}, "x": x}
     return {"mark": {"type": "rule", "color": "#333"}, "encoding": ends}
 
 

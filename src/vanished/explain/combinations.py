@@ -21,8 +21,8 @@ from scipy.stats import binom, false_discovery_control
 
 from vanished.explain.charts import bars, channel, chart, whiskers
 from vanished.explain.result import Basis, Chart
-from vanished.explain.shares import Share
 from vanished.explain.screen import Screen, ScreenSettings, screen
+from vanished.explain.shares import Share
 
 METHOD: Final = "combinations/1"
 _BLOCK = 512  # strings at a time
@@ -88,6 +88,7 @@ class Combinations:
     def chart(self) -> Chart:
         """The removed share of each combination beside what its parts explain."""
         rows = self.table().slice(0, 20).to_pylist()
+        title = "share of its posts that were removed"
         name = channel("combination", None, "nominal", sort=None, axis={"labelLimit": 260})
         dot = channel("explained", None)
         found = chart(
@@ -96,8 +97,8 @@ class Combinations:
             f"posts, {self.removed} of them removed. Ticks: what the parts explain",
             rows,
             [
-                bars(channel("share", "share of its posts that were removed"), name),
-                whiskers(name, "low", "high", lying=True),
+                bars(channel("share", title), name),
+                whiskers(name, "low", "high", lying=True, title=title),
                 {
                     "mark": {"type": "tick", "color": "#d1603d", "thickness": 3},
                     "encoding": {"x": dot, "y": name},
@@ -353,7 +354,7 @@ class _Search:
         most = self._times(posts) >= self.settings.screen.closure * len(posts)
         name = self.tested.name(part)
         around = [s for s in self.parts[most].tolist() if name in self.tested.name(s)]
-        return max([part, *around], key=lambda s: int(self.tested.strings.length[s]))
+        return int(max([part, *around], key=lambda s: int(self.tested.strings.length[s])))
 
     def _separate(self, a: int, b: int) -> bool:
         """Whether two strings are two: neither overlaps nor touches the other in most posts that

@@ -27,7 +27,8 @@ from vanished.explain.strings import blocks, ranges
 from vanished.model import DAY
 
 WEEK: Final = 7 * DAY
-_NEWTON_STEPS = 40
+_NEWTON_STEPS = 60
+_NEAR = 1e-7  # of the goal: where the search for a tilt ends
 _ROWS = 4_000_000  # of a block of tails: bounds memory
 
 
@@ -103,9 +104,7 @@ def _stories(posts: pa.Table, stories: pa.Table) -> NDArray[np.int64]:
     return found
 
 
-def _strata(
-    author: NDArray[np.int32], when: NDArray[np.int64], smallest: int
-) -> NDArray[np.int32]:
+def _strata(author: NDArray[np.int32], when: NDArray[np.int64], smallest: int) -> NDArray[np.int32]:
     """Weeks of one account, joined in order of time until they have `smallest` posts; a rest that
     stays smaller joins the stretch before it."""
     found = np.empty(len(author), np.int32)
@@ -204,12 +203,11 @@ def _block_tails(drawn: Drawn, sets: NDArray[np.int64]) -> NDArray[np.float64]:
     value, cell = ranges(least, most - least + 1)
     cells = np.searchsorted(cell, np.arange(len(n)))
     n, total, marked = n[cell], total[cell], marked[cell]
-    log_chance = (
-        _choose(marked, value) + _choose(total - marked, n - value) - _choose(total, n)
-    )
+    log_chance = _choose(marked, value) + _choose(total - marked, n - value) - _choose(total, n)
     groups = np.searchsorted(owner, np.arange(len(sets)))
     goal = drawn.hits[sets] - 0.5
-    tilt, low, high = np.full(len(sets), 0.5), np.zeros(len(sets)), np.full(len(sets), 60.0)
+    tilt = np.log(goal / drawn.expected()[sets])  # right where removals are rare
+    low, high = np.zeros(len(sets)), np.full(len(sets), 60.0)
     for _ in range(_NEWTON_STEPS):
         tilted = log_chance + value * tilt[owner][cell]
         top = np.maximum.reduceat(tilted, cells)
@@ -219,7 +217,7 @@ def _block_tails(drawn: Drawn, sets: NDArray[np.int64]) -> NDArray[np.float64]:
         square = np.add.reduceat(weight * value * value, cells) / whole - mean**2
         k0 = np.add.reduceat(top + np.log(whole), groups)
         k1, k2 = np.add.reduceat(mean, groups), np.add.reduceat(square, groups)
-        if np.all(np.abs(k1 - goal) < 1e-9 * np.maximum(goal, 1)):
+        if np.all(np.abs(k1 - goal) < _NEAR * np.maximum(goal, 1)):
             break
         low, high = np.where(k1 < goal, tilt, low), np.where(k1 < goal, high, tilt)
         step = tilt + (goal - k1) / np.maximum(k2, 1e-300)

@@ -20,7 +20,7 @@ from vanished.explain.shares import K, Share, share
 from vanished.explain.strings import Strings, blocks, closed_strings
 from vanished.explain.symbols import Stream, stream
 
-_WORTH = 0.5  # standard deviations above the expected, below which no exact p-value is of interest
+_WORTH = 1.0  # standard deviations above the expected, below which no exact p-value is of interest
 _BLOCK = 4_000_000  # occurrences at a time: bounds memory
 
 
@@ -98,16 +98,12 @@ def screen(posts: pa.Table, stories: pa.Table | None, settings: ScreenSettings) 
     )
     hits, expected, matched, p, all_matched = _tested(compared, strings)
     q = false_discovery_control(p) if len(p) else p
-    return Screen(
-        settings, compared, symbols, strings, hits, expected, matched, all_matched, p, q
-    )
+    return Screen(settings, compared, symbols, strings, hits, expected, matched, all_matched, p, q)
 
 
 def _tested(
     compared: Contrast, strings: Strings
-) -> tuple[
-    NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float
-]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """Removed, expected and matched surviving posts of each string, its p-value, and the number of
     all matched surviving posts."""
     sizes = compared.sizes()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class Strings:
 def blocks(sizes: NDArray[np.int64], most: int) -> Iterator[slice]:
     """Slices that hold about `most` each; a single larger size is a slice of its own."""
     edges = np.flatnonzero(np.diff(np.cumsum(sizes) // most, prepend=-1))
-    for low, high in zip(edges.tolist(), [*edges[1:].tolist(), len(sizes)], strict=True):
+    for low, high in pairwise([*edges.tolist(), len(sizes)]):
         yield slice(low, high)
 
 
@@ -114,7 +115,8 @@ def closed_strings(
     left = rank_of[order]
     del rank_of
     active = max(1, int(np.ceil(closure * least)))  # shorter ones can close nothing
-    found: list[tuple[NDArray[np.int32], ...]] = []
+    none = np.empty(0, np.int32)
+    found: list[tuple[NDArray[np.int32], ...]] = [(none, none, none, none)]
     texts_of = np.zeros(len(order) + 1, np.int32)  # by rank: texts of the interval one longer
     ranks = np.arange(len(order), dtype=np.int32)
     upper: _Level | None = None
@@ -133,12 +135,12 @@ def closed_strings(
     del left, texts_of, room, common
     low, size, lengths, texts = (np.concatenate(part) for part in zip(*found, strict=True))
     keep = (lengths > 1) | stream.wordlike[codes[order[low]]]
-    columns = [column[keep] for column in (low, size, lengths, texts)]
-    counted = Strings(order, stream.text_of, before, *columns, columns[3])
+    low, size, lengths, texts = low[keep], size[keep], lengths[keep], texts[keep]
+    counted = Strings(order, stream.text_of, before, low, size, lengths, texts, texts)
     authors = _authors(counted, author_of_text)
     keep = authors >= least_authors
-    columns = [column[keep] for column in (*columns, authors)]
-    return Strings(order, stream.text_of, before, *columns)
+    low, size, lengths, texts = low[keep], size[keep], lengths[keep], texts[keep]
+    return Strings(order, stream.text_of, before, low, size, lengths, texts, authors[keep])
 
 
 def _sorted(
@@ -186,7 +188,9 @@ def _authors(strings: Strings, author_of_text: NDArray[np.int32]) -> NDArray[np.
         which = np.arange(block.start, block.stop)
         starts, texts = strings.members(which)
         keys = np.repeat(which, np.diff(starts)) << 32 | author_of_text[texts]
-        found[block] = np.bincount((np.unique(keys) >> 32) - block.start, minlength=len(which))
+        keys.sort()  # np.unique hashes, which is slower
+        keys = keys[np.diff(keys, prepend=-1) != 0]
+        found[block] = np.bincount((keys >> 32) - block.start, minlength=len(which))
     return found
 
 

@@ -13,7 +13,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import opencc
@@ -46,11 +48,11 @@ class Stream:
     def folded(self, at: int, length: int) -> str:
         """The string of `length` symbols at `at`, folded; words with spaces between them."""
         codes = self.codes[at : at + length].tolist()
-        parts = [self.plain[code] for code in codes]
-        spaces = [bool(self.wordlike[a] and self.wordlike[b]) for a, b in zip(codes, codes[1:])]
-        return "".join(
-            part + (" " if space else "") for part, space in zip(parts, [*spaces, False])
-        )
+        spelt: str = self.plain[codes[0]]
+        for before, code in pairwise(codes):
+            spaced = self.wordlike[before] and self.wordlike[code]
+            spelt += f" {self.plain[code]}" if spaced else self.plain[code]
+        return spelt
 
     def surface(self, at: int, length: int) -> str:
         """The same as its author wrote it."""
@@ -59,9 +61,17 @@ class Stream:
         return self.letters[int(self.begin[at]) : end]
 
 
-def fold(text: str) -> str:
-    """`text` as the stream has it, in simplified lower-case letters of ordinary width."""
-    return "".join(_folds(text))
+def fold(texts: Sequence[str]) -> list[str]:
+    """`texts` as the stream has their letters: simplified, lower-case, of ordinary width."""
+    letters = sorted({letter for text in texts for letter in text})
+    table = dict(zip(map(ord, letters), _folds(letters), strict=True))
+    return [text.translate(table) for text in texts]
+
+
+@cache
+def _converter() -> Any:
+    """Traditional to simplified; made once, for it reads dictionaries."""
+    return opencc.OpenCC("t2s")
 
 
 def _folds(characters: Sequence[str]) -> list[str]:
@@ -71,7 +81,7 @@ def _folds(characters: Sequence[str]) -> list[str]:
     if all(one < "\u2e80" for one in kept):
         return kept
     lines = [" " if one in "\r\n" else one for one in kept]  # a line a character: no phrases
-    simple = opencc.OpenCC("t2s").convert("\n".join(lines)).split("\n")
+    simple = _converter().convert("\n".join(lines)).split("\n")
     return [
         new if len(new) == 1 and old not in "\r\n" else old
         for old, new in zip(kept, simple, strict=True)
@@ -166,8 +176,8 @@ def _codes(
     past: NDArray[np.int32],
     least: int,
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_], tuple[str, ...]]:
-    """Each symbol's code; by code, whether it is a word, and its folded form. `word` are the symbols
-    that are words, `past` the offset past the last letter of each."""
+    """Each symbol's code; by code, whether it is a word, and its folded form. `word` are the
+    symbols that are words, `past` the offset past the last letter of each."""
     codes = np.zeros(len(kind), np.uint16)
     single = kind == _CHARACTER
     points = folded[letters[begin[single]]]

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from vanished.errors import UsageError
 from vanished.explain.charts import channel, chart, whiskers
 from vanished.explain.combinations import (
     Combinations,
@@ -24,12 +25,14 @@ from vanished.explain.combinations import (
     combinations_of,
 )
 from vanished.explain.contrast import Drawn, log_odds, tails
+from vanished.explain.permutation import permuted
 from vanished.explain.result import Basis, Chart
 from vanished.explain.screen import Screen, ScreenSettings, screen
-from vanished.explain.shares import Z, Share
+from vanished.explain.shares import Share, Z
 from vanished.explain.variants import Family, Form, Variants
 
 METHOD: Final = "terms/1"
+GLOBAL_LEVEL: Final = 0.01  # chance of naming anything where nothing is to be found
 CAVEATS: Final = (
     "A string that goes with removal need not be what was looked for: it may stand for a topic, "
     "a source or a picture beside it.",
@@ -48,8 +51,12 @@ class TermSettings:
     combinations: CombinationSettings | None = field(default_factory=CombinationSettings)
     """How combinations are looked for first, on the screen above; None: they are not."""
     prior: float = 500.0  # posts that the Dirichlet prior is worth
-    permutations: int = 999  # of the removals within each account's weeks, for each finding
-    seed: int = 0
+    permutations: int = 99  # of the removals within each account's weeks
+    seed: int = 0  # of the permutations
+
+    def __post_init__(self) -> None:
+        if self.permutations < 99:
+            raise UsageError("fewer than 99 permutations can tell nothing; ask for as many.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Term:
     error: float  # standard error of it
     p: float
     q: float
-    permuted: float  # p-value by permutation within accounts
+    family: float  # chance that any string at all stands out so far, by permutation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +101,7 @@ class Terms:
                 "expected": one.expected, "log_odds": one.log_odds,
                 "log_odds_low": one.log_odds - Z * one.error,
                 "log_odds_high": one.log_odds + Z * one.error,
-                "p": one.p, "q": one.q, "p_permuted": one.permuted, "tested": self.tested,
+                "p": one.p, "q": one.q, "p_family": one.family, "tested": self.tested,
                 "compared": self.compared, "all_removed": self.removed,
             }
             for one in self.found
@@ -113,19 +120,17 @@ class Terms:
             for row in self.table().slice(0, 30).to_pylist()
         ]
         name = channel("term", None, "nominal", sort=None, axis={"labelLimit": 260})
+        title = "log-odds ratio, removed to surviving posts (natural logarithm)"
         found = chart(
             "Strings that go with removal",
             f"{len(self.found)} found among {self.tested} tested strings; {self.compared} compared "
             f"posts, {self.removed} of them removed. In brackets: removed of the term's posts",
             rows,
             [
-                whiskers(name, "low", "high", lying=True),
+                whiskers(name, "low", "high", lying=True, title=title),
                 {
                     "mark": {"type": "point", "filled": True, "size": 60, "color": "#31688e"},
-                    "encoding": {
-                        "x": channel("odds", "log-odds ratio, removed to surviving posts"),
-                        "y": name,
-                    },
+                    "encoding": {"x": channel("odds", title), "y": name},
                 },
             ],
         )
@@ -162,7 +167,7 @@ SCHEMA: Final = pa.schema(
         ("log_odds_high", pa.float64()),
         ("p", pa.float64()),
         ("q", pa.float64()),
-        ("p_permuted", pa.float64()),
+        ("p_family", pa.float64()),
         ("forms", pa.list_(pa.string())),
         ("tested", pa.int64()),
         ("compared", pa.int64()),
@@ -204,26 +209,10 @@ def _explained(tested: Screen, sets: Sequence[NDArray[np.int32]]) -> list[int]:
     of it that tells nothing of its own is removed there no more often than the rest. The best
     p-value is taken again and again, each brought up to date before it is believed.
     """
-    compared = tested.compared
-    stratum, strata = compared.stratum.copy(), int(compared.stratum.max(initial=-1)) + 1
-    apart = np.zeros(len(stratum), bool)
     discoveries = np.flatnonzero(tested.q <= tested.settings.q).tolist()
-
-    first, second = compared.sizes()
-    more = np.zeros(len(sets) + len(discoveries), np.int64)
-    sizes = np.append(first, more), np.append(second, more)
-
-    def set_apart(posts: NDArray[np.int32]) -> None:
-        nonlocal strata
-        posts = posts[~apart[posts]]
-        for size, here in zip(sizes, (posts, posts[compared.removed[posts]]), strict=True):
-            np.subtract.at(size, stratum[here], 1)
-            size[strata] = len(here)
-        stratum[posts], apart[posts] = strata, True
-        strata += 1
-
+    strata = _Strata(tested)
     for posts in sets:
-        set_apart(posts)
+        strata.set_apart(posts)
     cut_off = tested.cut_off()
     waiting = [(float(tested.p[s]), s) for s in discoveries]
     heapq.heapify(waiting)
@@ -233,54 +222,71 @@ def _explained(tested: Screen, sets: Sequence[NDArray[np.int32]]) -> list[int]:
         posts = tested.holders(string)
         if not tested.publishable(posts):
             continue
-        starts = np.array([0, len(posts)])
-        p = float(tails(Drawn.of(starts, posts, stratum, compared.removed, sizes))[0])
+        p = strata.tail(posts)
         if p > cut_off:
             continue
         if waiting and p > waiting[0][0]:
             heapq.heappush(waiting, (p, string))
             continue
         found.append(string)
-        set_apart(posts)
+        strata.set_apart(posts)
     return found
 
 
+class _Strata:
+    """The strata, of which posts of findings are set apart: those that hold the same findings are
+    one stratum, whatever their account and week."""
+
+    def __init__(self, tested: Screen) -> None:
+        self.removed = tested.compared.removed
+        self.stratum = tested.compared.stratum.copy()
+        self.sizes = tested.compared.sizes()
+        self.apart = np.zeros(len(self.stratum), bool)
+
+    def set_apart(self, posts: NDArray[np.int32]) -> None:
+        """These posts hold a further finding."""
+        before = np.where(self.apart[posts], self.stratum[posts], -1)
+        held, place = np.unique(before, return_inverse=True)
+        new = (len(self.sizes[0]) + place).astype(np.int32)
+        gone = self.removed[posts]
+        sizes = []
+        for size, here in zip(self.sizes, (np.ones_like(gone), gone), strict=True):
+            grown = np.append(size, np.zeros(len(held), np.int64))
+            np.subtract.at(grown, self.stratum[posts[here]], 1)
+            np.add.at(grown, new[here], 1)
+            sizes.append(grown)
+        self.sizes = sizes[0], sizes[1]
+        self.stratum[posts], self.apart[posts] = new, True
+
+    def tail(self, posts: NDArray[np.int32]) -> float:
+        """The p-value of these posts' removals by what the strata are now."""
+        starts = np.array([0, len(posts)])
+        drawn = Drawn.of(starts, posts, self.stratum, self.removed, self.sizes)
+        return float(tails(drawn)[0])
+
+
 def _families(tested: Screen, chosen: Sequence[int], settings: TermSettings) -> list[Term]:
-    """The findings that stand up to permutation, variants of one string as one."""
+    """The findings, variants of one string as one; none at all unless the best of them stands out
+    further than any string does where removals are dealt at random: of Benjamini and Hochberg's
+    discoveries alone, one world in twenty in which there is nothing would have some."""
     if not chosen:
         return []
-    variants, cut_off = Variants(tested), tested.cut_off()
-    rng = np.random.default_rng(settings.seed)
+    random = permuted(tested, settings.permutations, settings.seed)
+    if min(random.p(string) for string in chosen) > GLOBAL_LEVEL:
+        return []
+    variants = Variants(tested)
     seen: set[str] = set()
     found = []
     for string in chosen:
-        name = tested.name(string)
-        if name in seen:
-            continue
-        permuted = _permuted(tested, string, rng, settings.permutations)
-        if permuted > tested.settings.q:
-            continue
-        family = variants.family(string, max(cut_off, tested.settings.q))
-        seen |= family.folded
-        found.append(_term(tested, string, family, permuted, settings))
+        if tested.name(string) not in seen:
+            family = variants.family(string, tested.settings.q)
+            seen |= family.folded
+            found.append(_term(tested, string, family, random.p(string), settings))
     return sorted(found, key=lambda term: term.p)
 
 
-def _permuted(tested: Screen, string: int, rng: np.random.Generator, times: int) -> float:
-    """The p-value of a string's removals by dealing the removed posts anew within the weeks of
-    each account, `times` times: exact, where `tails` is an approximation."""
-    compared = tested.compared
-    posts = tested.holders(string)
-    starts = np.array([0, len(posts)])
-    drawn = Drawn.of(starts, posts, compared.stratum, compared.removed, compared.sizes())
-    dealt = rng.hypergeometric(
-        drawn.removed, drawn.posts - drawn.removed, drawn.taken, (times, len(drawn.taken))
-    ).sum(axis=1)
-    return (int((dealt >= drawn.hits[0]).sum()) + 1) / (times + 1)
-
-
 def _term(
-    tested: Screen, string: int, family: Family, permuted: float, settings: TermSettings
+    tested: Screen, string: int, family: Family, chance: float, settings: TermSettings
 ) -> Term:
     compared = tested.compared
     posts, removed = compared.sizes()
@@ -303,7 +309,7 @@ def _term(
         float(error[0]),
         float(tested.p[string]),
         float(tested.q[string]),
-        permuted,
+        chance,
     )
 
 

@@ -21,24 +21,22 @@ from pypinyin import lazy_pinyin
 from vanished.explain.contrast import Drawn, tails
 from vanished.explain.screen import Screen
 from vanished.explain.shares import K
-from vanished.explain.symbols import Stream, fold
+from vanished.explain.symbols import fold
 
 WRITTEN, SPLIT, SCRIPT, SOUND, PIECES = "written", "split", "script", "sound", "pieces"
+# As `Term` names it; with marks in it; in another script, width or case; and as the module says.
 _FORMS: Final = 20  # by sound, of one string, the most frequent: so many are tested
 
-# Characters that people take to pieces, left and right; simplified.
-_TAKEN_APART: Final = {
-    "好": "女子", "明": "日月", "林": "木木", "胡": "古月", "张": "弓长", "杨": "木易", "陈": "耳东",
-    "强": "弓虽", "歌": "哥欠", "权": "木又", "功": "工力", "动": "云力", "税": "禾兑", "种": "禾中",
-    "群": "君羊", "静": "青争", "默": "黑犬", "谢": "言射", "树": "木对", "朋": "月月", "双": "又又",
-    "加": "力口", "和": "禾口", "知": "矢口", "如": "女口", "相": "木目", "枪": "木仓", "炮": "火包",
-    "村": "木寸", "桥": "木乔", "城": "土成", "地": "土也", "坏": "土不", "线": "丝戋", "鸡": "又鸟",
-    "鸭": "甲鸟", "鸿": "江鸟", "致": "至攵", "政": "正攵", "故": "古攵", "教": "孝攵", "新": "亲斤",
-    "折": "手斤", "助": "且力", "封": "圭寸", "射": "身寸", "断": "米斤", "期": "其月", "朝": "草月",
-    "职": "耳只", "体": "人本", "信": "人言", "休": "人木", "他": "人也", "话": "言舌", "访": "言方",
-    "证": "言正", "许": "言午", "讨": "言寸", "钱": "金戋", "镇": "金真", "铁": "金失", "银": "金艮",
-    "灯": "火丁", "烟": "火因", "妈": "女马", "奶": "女乃", "妇": "女彐", "骗": "马扁", "弘": "弓厶",
-}  # fmt: skip
+# Characters that people take to pieces, with their left and right halves; simplified.
+_APART = (
+    "好女子 明日月 林木木 胡古月 张弓长 杨木易 陈耳东 强弓虽 歌哥欠 权木又 功工力 动云力 税禾兑 "
+    "种禾中 群君羊 静青争 默黑犬 谢言射 树木对 朋月月 双又又 加力口 和禾口 知矢口 如女口 相木目 "
+    "枪木仓 炮火包 村木寸 桥木乔 城土成 地土也 坏土不 线丝戋 鸡又鸟 鸭甲鸟 鸿江鸟 致至攵 政正攵 "
+    "故古攵 教孝攵 新亲斤 折手斤 助且力 封圭寸 射身寸 断米斤 期其月 朝草月 职耳只 体人本 信人言 "
+    "休人木 他人也 话言舌 访言方 证言正 许言午 讨言寸 钱金戋 镇金真 铁金失 银金艮 灯火丁 烟火因 "
+    "妈女马 奶女乃 妇女彐 骗马扁 弘弓厶 "
+)
+_TAKEN_APART: Final = {three[0]: three[1:] for three in _APART.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +99,8 @@ class Variants:
         for at in positions.tolist():
             by_form.setdefault(stream.surface(at, length), []).append(at)
         found = []
-        for written, where in by_form.items():
-            wide = len(written) > len(name) or fold(written) != name and " " in written
-            script = fold(written) == name
-            kind = WRITTEN if written == name else SCRIPT if script and not wide else SPLIT
+        for (written, where), plain in zip(by_form.items(), fold([*by_form]), strict=True):
+            kind = WRITTEN if written == name else SCRIPT if plain == name else SPLIT
             found += self._form(written, kind, self._texts(np.array(where)))
         return found
 
@@ -136,9 +132,9 @@ class Variants:
         """The string with one or all of its characters taken to pieces."""
         plain = [self.screen.stream.plain[code] for code in codes.tolist()]
         apart = [_TAKEN_APART.get(one, one) for one in plain]
-        ways = {
-            "".join([*plain[:n], apart[n], *plain[n + 1 :]]) for n in range(len(plain))
-        } | {"".join(apart)}
+        ways = {"".join([*plain[:n], apart[n], *plain[n + 1 :]]) for n in range(len(plain))} | {
+            "".join(apart)
+        }
         found = []
         for way in sorted(ways - {"".join(plain)}):
             spelt = [self._code_of.get(one, 0) for one in way]
@@ -156,9 +152,7 @@ class Variants:
         starts = np.concatenate(([0], np.cumsum([len(one) for one in held])))
         compared = self.screen.compared
         return tails(
-            Drawn.of(
-                starts, np.concatenate(held), compared.stratum, compared.removed, self.sizes
-            )
+            Drawn.of(starts, np.concatenate(held), compared.stratum, compared.removed, self.sizes)
         )
 
 

@@ -22,9 +22,18 @@ from vanished.lab import texts
 from vanished.model import DAY, HOUR, Micros
 
 BEGAN: Micros = 1_522_540_800_000_000  # 2018-04-01T00:00:00Z
-_COMMON = "山水云风花月石林田江河春秋东西南北大小中上下里外前后天地人来去高低长远近新旧明白清平安和光声色香"
+_COMMON = (
+    "山水云风花月石林田江河春秋东西南北大小中上下里外前后"
+    "天地人来去高低长远近新旧明白清平安和光声色香"
+)
 _RARE = "鹮鹬鹠鹨鸲鸮鸫鸸蝾螈蜉蝣虻蚋蛾蛴罟罾笊筌筲箬簋簠觥觯甑甗匜盉缶瓮榫椽檩枋斗拱槠楸椴桤枞栎榉"
 _SLOTS = 3
+
+
+FAMILIES = (  # strings and their disguises: as written, other script, split, by sound, in pieces
+    ("云灯会", "雲燈會", "云*灯 会", "芸登绘"),
+    ("静桥信", "靜橋信", "静.桥.信", "青争木乔人言"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Settings:
     rare_words: int = 8
     pairs: int = 6
     triples: int = 3
+    families: int = 0  # of `FAMILIES`; every form is in half as many posts as a planted string
     each: int = 60  # posts of every planted string, pair and triple
     alone: int = 80  # further posts that hold a part of a combination without the rest
     chance: float = 0.6  # of removal by what was planted
@@ -126,7 +136,7 @@ def _written(
 def _filler(rng: np.random.Generator) -> list[str]:
     """Invented words for the long tail of a vocabulary, most common first."""
     lengths = rng.integers(2, 5, 3000)
-    letters = rng.choice(list(_COMMON), (3000, 4))
+    letters = rng.choice([*_COMMON], (3000, 4))
     return ["".join(row[:n]) for row, n in zip(letters.tolist(), lengths.tolist(), strict=True)]
 
 
@@ -152,6 +162,9 @@ def _plant(
 
     for word in singles:
         put([word], settings.each, True)
+    for forms in FAMILIES[: settings.families]:
+        for form in forms:
+            put([form], settings.each // 2, True)
     for group in (*pairs, *triples):
         parts = sorted(group)
         put(parts, settings.each, True)
