@@ -22,6 +22,7 @@ from vanished.model import HOUR
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 LOSSES: Final = (Fate.REMOVED, Fate.ACCOUNT, Fate.AUTHOR, Fate.OPEN)
 """Fates that end a life here. A post that moved, that the network hides or that flickers was last
@@ -42,6 +43,11 @@ class Ages:
     never_alive: int  # posts left out: nobody here saw them alive
     late: int  # posts left out: first seen too long after publication
     unclaimed: int  # posts used whose age counts from first sight: no usable publication time
+
+    def of(self, own: Flags) -> Ages:
+        """The same of some of its posts; what is counted beside stays."""
+        cut = (self.entry[own], self.alive[own], self.gone[own], self.fate[own], self.rows[own])
+        return Ages(*cut, self.never_alive, self.late, self.unclaimed)
 
 
 def ages(posts: pa.Table, entry_within_h: float) -> Ages:
@@ -91,8 +97,8 @@ def _times(column: pa.ChunkedArray) -> Ints:
     return found
 
 
-def _flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = column.to_numpy(zero_copy_only=False).astype(bool)
+def _flags(column: pa.ChunkedArray) -> Flags:
+    found: Flags = column.to_numpy(zero_copy_only=False).astype(bool)
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit, ndtr
 
 from vanished.explain.counted import Counted
 
@@ -51,11 +51,11 @@ _LAWS: Final = {
     Family.LOGLOGISTIC: _logistic,
     Family.WEIBULL: _gumbel,
 }  # distribution function and density of the standard law
-_MEDIANS: Final[Mapping[Family, float]] = {
+_HALF: Final[Mapping[Family, float]] = {
     Family.LOGNORMAL: 0.0,
     Family.LOGLOGISTIC: 0.0,
     Family.WEIBULL: float(np.log(np.log(2))),
-}
+}  # the median of the standard law
 _LEAST: Final = 1e-300
 _SCALES: Final = (0.15, 6.0)
 
@@ -82,7 +82,8 @@ class Limited:
 
     def medians(self) -> Floats:
         """The age by which half of those that each cause ever takes are gone, hours."""
-        found: Floats = np.exp(self.theta[1] + _MEDIANS[self.family] * np.exp(self.theta[2]))
+        law = _HALF[self.family]
+        found: Floats = np.exp(self.theta[1] + law * np.exp(self.theta[2]))
         return found
 
     @property
@@ -182,12 +183,14 @@ class _Sample:
         return -value / self.total, -gradient.ravel() / self.total
 
 
-def quantile(family: Family, theta: Floats, share: float) -> Floats:
-    """The age by which `share` of those that each cause ever takes are gone, hours."""
-    at = {
-        Family.LOGNORMAL: float(ndtri(share)),
-        Family.LOGLOGISTIC: float(np.log(share / (1 - share))),
-        Family.WEIBULL: float(np.log(-np.log1p(-share))),
-    }[family]
-    found: Floats = np.exp(theta[1] + at * np.exp(theta[2]))
-    return found
+
+def chosen(counts: Counted, bounds: Floats, margin: float) -> Limited:
+    """The lognormal fit, unless another family's AIC is lower by more than `margin`.
+
+    Few looks tell the families hardly apart before the first of them, so that the least AIC alone
+    would pick among them by chance.
+    """
+    fits = [fit(counts, bounds, family) for family in Family]
+    best = min(fits, key=lambda one: one.aic)
+    usual = fits[0]
+    return best if best.aic < usual.aic - margin else usual
