@@ -17,26 +17,35 @@ NONE: Final = -2  # withheld
 
 
 def folded(
-    group: Ints, account: Ints, *, accounts: int, posts: int = 1, keep: tuple[int, ...] = ()
+    group: Ints,
+    account: Ints,
+    *,
+    accounts: int,
+    posts: int = 1,
+    most: int | None = None,
+    keep: tuple[int, ...] = (),
 ) -> Ints:
-    """`group` with every group below `accounts` distinct accounts or `posts` posts made `OTHER`.
+    """`group` with every group below `accounts` distinct accounts or `posts` posts made `OTHER`,
+    and all but the `most` largest.
 
-    Where these together still have too few, the smallest of the rest joins them, since else the
-    total would tell by subtraction; one of `keep` only if there is no other. If that does not
-    help either, `OTHER` becomes `NONE`. Groups below 0 stay as they are.
+    Where these together still have too few accounts, the smallest of the rest joins them, since
+    else the total would tell of them by subtraction; one of `keep` only if there is no other. If
+    that does not help either, `OTHER` becomes `NONE`.
     """
-    found = group.astype(np.int64)
-    sizes = {}
-    for one in np.unique(found[found >= 0]):
-        own = found == one
-        sizes[int(one)] = (int(own.sum()), np.unique(account[own]).size)
-    for one, (number, authors) in sizes.items():
-        if authors < accounts or number < posts:
-            found[found == one] = OTHER
-    rest = sorted(set(found[found >= 0].tolist()), key=lambda one: (one in keep, sizes[one]))
-    while (found == OTHER).any() and np.unique(account[found == OTHER]).size < accounts:
+    codes, inverse, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    pairs = np.unique(np.stack([inverse, account]), axis=1)
+    authors = np.bincount(pairs[0], minlength=codes.size)
+    kept = np.isin(codes, keep)
+    rising = np.lexsort((sizes, kept)).tolist()
+    small = (authors < accounts) | (sizes < posts)
+    if most is not None:
+        small[rising[: max(len(rising) - most, 0)]] = True
+    new = np.where(small, OTHER, codes)
+    rest = [place for place in rising if not small[place]]
+    while small.any() and np.unique(pairs[1][small[pairs[0]]]).size < accounts:
         if not rest:
-            found[found == OTHER] = NONE
+            new[small] = NONE
             break
-        found[found == rest.pop(0)] = OTHER
-    return found
+        small[rest[0]] = True
+        new[rest.pop(0)] = OTHER
+    return new[inverse].astype(np.int64)

@@ -69,7 +69,7 @@ class Fitted:
     family: str
     ever: Estimate  # share of posts alive at `since_h` that it takes in the end
     median_h: Estimate  # age by which half of all that it ever takes are gone
-    off: float  # most that the curve leaves the 95 % band by, at any age: shares
+    off: float  # most that it leaves the 95 % band by at any age: share of the cause's losses
     holds: bool
 
 
@@ -105,6 +105,7 @@ class How:
     ages_h: tuple[float, ...]
     cells: int
     at_risk: int
+    tail: float
     least_losses: int
     resamples: int
     tolerance: float
@@ -132,12 +133,14 @@ def lives(
     grid = Grid.of(found, how.ages_h, how.cells)
     since = int(grid.after(np.array([entered]))[0])
     clusters = count(found, grid, cause, len(names), account if cluster is None else cluster)
-    point = npmle(clusters.whole, since, thin=how.at_risk)
-    places, risk = _places(point, grid, how)
+    thin = max(float(how.at_risk), how.tail * found.entry.size)
+    point = npmle(clusters.whole, since, thin=thin)
+    places, risk = _places(point, grid, how, thin)
     if not places.size:
         return None
+    authors = np.unique(account).size
     curve = _Fit.of(clusters.whole, grid, since, places, how) if names else None
-    drawn = _resample(clusters, point, places, curve, how, rng)
+    drawn = _resample(clusters, point, places, curve, how.resamples, thin, authors, rng)
     curves = {}
     for number, name in enumerate((*names, "any")):
         own = cause == number if name != "any" else cause >= 0
@@ -147,7 +150,7 @@ def lives(
     fitted = curve.told(drawn, how) if curve else None
     return Lives(
         posts=found.entry.size,
-        accounts=np.unique(account).size,
+        accounts=authors,
         since_h=float(grid.bounds[since]),
         ages_h=ages_h,
         at_risk=np.rint(risk).astype(np.int64),
@@ -158,12 +161,12 @@ def lives(
     )
 
 
-def _places(point: Incidence, grid: Grid, how: How) -> tuple[Ints, Floats]:
+def _places(point: Incidence, grid: Grid, how: How, thin: float) -> tuple[Ints, Floats]:
     """Bounds of the ages to tell of, and the posts at risk there."""
     asked = grid.before(np.array(sorted(how.ages_h)))
     asked = asked[(asked > point.since) & (asked < grid.cells)]
     risk = point.at_risk[asked, 0]
-    good = risk >= how.at_risk
+    good = risk >= thin
     return asked[good], risk[good]
 
 
@@ -200,13 +203,14 @@ class _Fit:
         first = self.at(self.point)[0]
         assert drawn.fit is not None
         assert drawn.fit_median is not None
-        band = drawn.curve(0, (0, 0))
-        off = np.maximum(band.low - first[:-1], first[:-1] - band.high).max(initial=0)
+        band = drawn.curve(0, (1, 1))
+        outside = np.maximum(band.low - first[:-1], first[:-1] - band.high).max(initial=0)
+        off = float(outside / max(band.estimate[-1], 1e-12))
         return Fitted(
             family=self.point.family.value,
             ever=Estimate.of(float(first[-1]), drawn.fit[:, 0, -1]),
             median_h=Estimate.of(float(self.point.medians()[0]), drawn.fit_median),
-            off=float(max(off, 0)),
+            off=off,
             holds=bool(off <= how.tolerance),
         )
 
@@ -226,12 +230,15 @@ class _Drawn:
     point_fit: Floats | None
     fit: Floats | None  # (resamples, 2, ages + 1), see `_Fit.at`
     fit_median: Floats | None  # (resamples,)
+    accounts: int  # of the group
 
     def curve(self, number: int, sizes: tuple[int, int]) -> Curve:
         estimate, least, most = (of[number] for of in self.point)
         low = np.quantile(self.samples[1][number], _LEVELS[0], axis=1)
         high = np.quantile(self.samples[2][number], _LEVELS[1], axis=1)
         bands = np.minimum(low, least), np.maximum(high, most)
+        if not sizes[0]:  # resamples of no loss have none: the bound of none among so many accounts
+            bands = bands[0], np.full_like(high, 1 - _LEVELS[0] ** (1 / max(self.accounts, 1)))
         curve = Curve(*sizes, estimate, least, most, *bands)
         which = {0: 0, self.point[0].shape[0] - 1: 1}.get(number)
         if self.fit is None or self.point_fit is None or which is None:
@@ -284,17 +291,17 @@ def _resample(
     point: Incidence,
     places: Ints,
     curve: _Fit | None,
-    how: How,
+    resamples: int,
+    thin: float,
+    accounts: int,
     rng: np.random.Generator,
 ) -> _Drawn:
-    """Estimate `how.resamples` resamples of clusters, a batch at a time."""
+    """Estimate `resamples` resamples of clusters, a batch at a time."""
     samples: list[tuple[Floats, Floats, Floats]] = []
     fits, medians = [], []
-    for begun in range(0, how.resamples, _BATCH):
-        counts = clusters.resampled(rng, min(_BATCH, how.resamples - begun))
-        one = npmle(
-            counts, point.since, thin=how.at_risk, start=point.hazard, tol=1e-4, most=200
-        )  # fmt: skip
+    for begun in range(0, resamples, _BATCH):
+        counts = clusters.resampled(rng, min(_BATCH, resamples - begun))
+        one = npmle(counts, point.since, thin=thin, start=point.hazard, tol=1e-4, most=200)
         samples.append(_at(one, places))
         for number in range(counts.losses.shape[1] if curve else 0):
             assert curve is not None
@@ -309,6 +316,7 @@ def _resample(
         curve.at(curve.point) if curve else None,
         np.array(fits) if curve else None,
         np.array(medians) if curve else None,
+        accounts,
     )
 
 

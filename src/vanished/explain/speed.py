@@ -56,11 +56,13 @@ class SpeedSettings:
     entry_within_h: float = 48.0  # a post first seen later is no witness of how posts begin
     least_accounts: int = 5  # in every cell; 1 for eyes inside the team
     least_posts: int = 50  # of a group; smaller ones are put together
+    most_groups: int = 60  # the smaller ones are put together
     at_risk: int = 30  # posts; below it, nothing is said of an age
+    tail: float = 0.05  # or below that part of the group's posts
     least_losses: int = 20  # removals; below it, no curve is fitted
     resamples: int = 200
     cells: int = 300  # of age, see `ages.Grid`
-    tolerance: float = 0.01  # a fitted curve may leave the band by that share of posts
+    tolerance: float = 0.01  # a fitted curve may leave the band by that share of the removals
     margin: float = 4.0  # of AIC, by which a family must beat the lognormal
     seed: int = 1
 
@@ -121,9 +123,14 @@ def speed(
     cause = _causes(found, settings)
     group, names = _groups(used, topics, settings)
     inside = settings.by is By.ACCOUNT
-    if not inside:
-        least = {"accounts": settings.least_accounts, "posts": settings.least_posts}
-        group = folded(group, account, **least)
+    if settings.by is not By.ALL:
+        group = folded(
+            group,
+            account,
+            accounts=1 if inside else settings.least_accounts,
+            posts=settings.least_posts,
+            most=settings.most_groups,
+        )
     rng = np.random.default_rng(settings.seed)
     groups, silent = {}, 0
     for code in sorted(set(group[group != NONE].tolist()), key=lambda c: -int((group == c).sum())):
@@ -185,12 +192,13 @@ def _lives(
         ages_h=settings.ages_h,
         cells=settings.cells,
         at_risk=settings.at_risk,
+        tail=settings.tail,
         least_losses=settings.least_losses,
         resamples=settings.resamples,
         tolerance=settings.tolerance,
         margin=settings.margin,
     )
-    cluster = np.arange(mine.size) if inside else authors
+    cluster = authors if np.unique(authors).size > 1 else np.arange(mine.size)
     made = lives(part, number, names, authors, how, rng, cluster)
     if made is None or ((shown != NONE).all() and told):
         return made

@@ -66,6 +66,7 @@ GROUP_COLUMNS: Final = pa.schema(
 _MOST_GROUPS: Final = 7  # in a chart
 _CURVE: Final = 60  # points of a drawn line
 _TOLD_H: Final = (0.5, 1.0, 24.0)
+_VAGUE: Final = 0.3  # an interval as wide is not worth a sentence
 
 
 def table(groups: Mapping[str, Lives]) -> pa.Table:
@@ -147,18 +148,25 @@ def chart(groups: Mapping[str, Lives], posts: int) -> Chart:
         "thick: what the looks leave open; thin: 95 % band; line and shade: fitted curve",
         _denominators(groups, posts, accounts, several, len(groups) - len(shown)),
     ]
+    ages_h = [float(age) for age in next(iter(shown.values())).ages_h] if shown else []
     axis = channel(
-        "age_h", "age of the post (hours, logarithmic)", scale={"type": "log"}, axis={"format": "~g"}
+        "age_h",
+        "age of the post (hours, logarithmic)",
+        scale={"type": "log", "nice": False},
+        axis={"values": ages_h, "format": ".2~g"},
     )
-    colour = channel("what", "group" if several else "cause", "nominal")
-    share = {"axis": {"format": "%"}}
-    value = channel("share", "share of posts gone by then (%)", **share)
+    legend = {"symbolOpacity": 1}
+    colour = channel("what", "group" if several else "cause", "nominal", legend=legend, sort=None)
+    fitted = line(axis, _share("fit"), colour)
+    shade = band(axis, "fit_low", "fit_high", colour)
+    shade["encoding"]["y"] = _share("fit_low")
+    point = {"mark": {"type": "point", "filled": True, "size": 28}}
     layers = [
-        band(axis, "fit_low", "fit_high", colour),
-        line(axis, channel("fit", None), colour),
+        shade,
+        fitted,
         _rule(axis, "low", "high", colour, 1),
         _rule(axis, "least", "most", colour, 5),
-        {"mark": {"type": "point", "filled": True, "size": 28}, "encoding": {"x": axis, "y": value, "color": colour}},
+        point | {"encoding": {"x": axis, "y": _share("share"), "color": colour}},
     ]
     rows = [*fits, *marks]
     for layer, kind in zip(layers, ("fit", "fit", "mark", "mark", "mark"), strict=True):
@@ -178,8 +186,12 @@ def _denominators(
     return f"{posts} posts of watched accounts; removals by group{more}"
 
 
+def _share(field: str) -> Chart:
+    return channel(field, "share of posts gone by then (%)", axis={"format": "%"})
+
+
 def _rule(x: Chart, low: str, high: str, colour: Chart, width: float) -> Chart:
-    ends: Chart = {"x": x, "y": channel(low, None), "y2": {"field": high}, "color": colour}
+    ends: Chart = {"x": x, "y": _share(low), "y2": {"field": high}, "color": colour}
     return {"mark": {"type": "rule", "strokeWidth": width, "opacity": 0.6}, "encoding": ends}
 
 
@@ -247,7 +259,11 @@ def _said(name: str, group: Lives) -> str:
             f" Half of these were gone by {duration(m.value)} ({duration(m.low)} to "
             f"{duration(m.high)})"
         )
-        shares = [f"{_percent(e.value)} by {duration(age)}" for age, e in group.within if age in _TOLD_H]
+        shares = [
+            f"{_percent(e.low)} to {_percent(e.high)} by {duration(age)}"
+            for age, e in group.within
+            if age in _TOLD_H and age < group.ages_h[-1] and e.high - e.low < _VAGUE
+        ]
         said += f"; {', '.join(shares)}." if shares else "."
     if group.fitted:
         fitted = group.fitted

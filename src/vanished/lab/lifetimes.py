@@ -25,6 +25,7 @@ FRONT_LOADED: Final = (1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 36.0, 48.0)  # hours afte
 EVERY_12_HOURS: Final = (12.0, 24.0, 36.0, 48.0)
 DENSE: Final = (*(minutes / 60 for minutes in range(5, 60, 5)), *FRONT_LOADED)
 """A look every five minutes of the first hour, as a watch of few accounts can afford."""
+LONG: Final = (*DENSE, 72.0, 96.0, 168.0, 240.0, 288.0)
 
 START: Final = 1_700_000_000_000_000  # an arbitrary moment, in microseconds
 
