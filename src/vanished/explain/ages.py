@@ -28,7 +28,14 @@ LOSSES: Final = (Fate.REMOVED, Fate.ACCOUNT, Fate.AUTHOR, Fate.OPEN)
 """Fates that end a life here. A post that moved, that the network hides or that flickers was last
 proven alive at some age, and is counted as censored there."""
 
-_NEEDED: Final = ("account", "published_at", "first_seen_at", "alive_from", "alive_until", "gone_by")
+_NEEDED: Final = (
+    "account",
+    "published_at",
+    "first_seen_at",
+    "alive_from",
+    "alive_until",
+    "gone_by",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,25 @@ class Ages:
         """The same of some of its posts; what is counted beside stays."""
         cut = (self.entry[own], self.alive[own], self.gone[own], self.fate[own], self.rows[own])
         return Ages(*cut, self.never_alive, self.late, self.unclaimed)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """First sights: how long after publication posts were first proven alive, hours."""
+
+    posts: int
+    quantiles_h: tuple[float, float, float]  # 10 %, 50 %, 90 %
+    unclaimed: int  # as in `Ages`
+    never_alive: int
+    late: int
+
+    @classmethod
+    def of(cls, found: Ages) -> Latency:
+        """Of `found`; quantiles are not a number where there is no post."""
+        entry = found.entry if found.entry.size else np.array([np.nan])
+        low, middle, high = np.quantile(entry, (0.1, 0.5, 0.9)).tolist()
+        known = (found.unclaimed, found.never_alive, found.late)
+        return cls(found.entry.size, (low, middle, high), *known)
 
 
 def ages(posts: pa.Table, entry_within_h: float) -> Ages:

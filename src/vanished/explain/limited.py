@@ -183,7 +183,6 @@ class _Sample:
         return -value / self.total, -gradient.ravel() / self.total
 
 
-
 def chosen(counts: Counted, bounds: Floats, margin: float) -> Limited:
     """The lognormal fit, unless another family's AIC is lower by more than `margin`.
 

@@ -12,17 +12,19 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from vanished.explain.ages import Ages, Grid
 from vanished.explain.counted import Clusters, Counted, count
 from vanished.explain.limited import Limited, chosen, fit
+from vanished.explain.speed_settings import SpeedSettings
 from vanished.explain.turnbull import Incidence, npmle
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _BATCH: Final = 25  # resamples estimated together
-_LEVELS: Final = (0.025, 0.975)
+_LEVEL: Final = 0.025  # on either side of an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,21 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, value: float, samples: Floats) -> Estimate:
-        known = samples[np.isfinite(samples)]
-        if known.size < samples.size / 2:
-            return cls(value, np.nan, np.nan)
-        low, high = np.quantile(known, _LEVELS)
+    def of(cls, value: float, samples: Floats, levels: tuple[float, float]) -> Estimate:
+        low, high = np.quantile(samples, levels)
         return cls(value, float(low), float(high))
+
+
+def levels(clusters: int) -> tuple[float, float]:
+    """Which percentiles of resamples make a 95 % interval: wider ones where clusters are few.
+
+    Resamples of n clusters vary too little, by (n - 1) / n, and know nothing of Student's t. These
+    are Hesterberg's (2015) expanded percentiles; of many clusters they are 2.5 % and 97.5 %.
+    """
+    degrees = max(clusters - 1, 1)
+    wide = float(np.sqrt((degrees + 1) / degrees) * stdtrit(degrees, _LEVEL))
+    low = float(ndtr(wide))
+    return low, 1 - low
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +109,12 @@ class Lives:
         return replace(self.without_first(), curves={})
 
 
-@dataclass(frozen=True, slots=True)
-class How:
-    """How to estimate; see `speed.SpeedSettings`."""
-
-    ages_h: tuple[float, ...]
-    cells: int
-    at_risk: int
-    tail: float
-    least_losses: int
-    resamples: int
-    tolerance: float
-    margin: float
-
-
 def lives(
     found: Ages,
     cause: Ints,
     names: Sequence[str],
     account: Ints,
-    how: How,
+    settings: SpeedSettings,
     rng: np.random.Generator,
     cluster: Ints | None = None,
 ) -> Lives | None:
@@ -126,28 +123,31 @@ def lives(
     `cause[i]` indexes `names` (the first is that of removal), -1 is censored. `cluster` is what is
     resampled, accounts unless given.
     """
-    if found.entry.size < how.at_risk:
+    if found.entry.size < settings.at_risk:
         return None
-    rank = max(how.at_risk, found.entry.size // 10)
+    rank = max(settings.at_risk, found.entry.size // 10)
     entered = float(np.partition(found.entry, rank - 1)[rank - 1])
-    grid = Grid.of(found, how.ages_h, how.cells)
+    grid = Grid.of(found, settings.ages_h, settings.cells)
     since = int(grid.after(np.array([entered]))[0])
     clusters = count(found, grid, cause, len(names), account if cluster is None else cluster)
-    thin = max(float(how.at_risk), how.tail * found.entry.size)
+    thin = max(float(settings.at_risk), settings.tail * found.entry.size)
     point = npmle(clusters.whole, since, thin=thin)
-    places, risk = _places(point, grid, how, thin)
+    places, risk = _places(point, grid, settings, thin)
     if not places.size:
         return None
     authors = np.unique(account).size
-    curve = _Fit.of(clusters.whole, grid, since, places, how) if names else None
-    drawn = _resample(clusters, point, places, curve, how.resamples, thin, authors, rng)
+    removals = int((cause == 0).sum())
+    curve = None
+    if removals >= settings.least_losses:
+        curve = _Fit.of(clusters.whole, grid.bounds, since, places, settings.margin)
+    drawn = _resample(clusters, point, places, curve, settings.resamples, thin, rng)
     curves = {}
     for number, name in enumerate((*names, "any")):
         own = cause == number if name != "any" else cause >= 0
         sizes = int(own.sum()), np.unique(account[own]).size
         curves[name] = drawn.curve(number, sizes)
     ages_h = grid.bounds[places]
-    fitted = curve.told(drawn, how) if curve else None
+    fitted = curve.told(drawn, settings) if curve else None
     return Lives(
         posts=found.entry.size,
         accounts=authors,
@@ -161,9 +161,11 @@ def lives(
     )
 
 
-def _places(point: Incidence, grid: Grid, how: How, thin: float) -> tuple[Ints, Floats]:
+def _places(
+    point: Incidence, grid: Grid, settings: SpeedSettings, thin: float
+) -> tuple[Ints, Floats]:
     """Bounds of the ages to tell of, and the posts at risk there."""
-    asked = grid.before(np.array(sorted(how.ages_h)))
+    asked = grid.before(np.array(sorted(settings.ages_h)))
     asked = asked[(asked > point.since) & (asked < grid.cells)]
     risk = point.at_risk[asked, 0]
     good = risk >= thin
@@ -181,11 +183,15 @@ class _Fit:
     causes: int
 
     @classmethod
-    def of(cls, whole: Counted, grid: Grid, since: int, places: Ints, how: How) -> _Fit | None:
-        if whole.losses[whole.cause == 0].sum() < how.least_losses:
+    def of(
+        cls, whole: Counted, grid: Grid, since: int, places: Ints, settings: SpeedSettings
+    ) -> _Fit | None:
+        if whole.losses[whole.cause == 0].sum() < settings.least_losses:
             return None
         two = _two(whole)
-        return cls(chosen(two, grid.bounds, how.margin), grid.bounds, since, places, two.causes)
+        return cls(
+            chosen(two, grid.bounds, settings.margin), grid.bounds, since, places, two.causes
+        )
 
     def again(self, sample: Counted) -> Limited:
         return fit(_two(sample, self.causes), self.bounds, self.point.family, self.point.theta)
@@ -199,7 +205,7 @@ class _Fit:
         by = (by[:, 1:] - before) / (1 - before.sum())
         return np.stack([by[0], by.sum(axis=0)])
 
-    def told(self, drawn: _Drawn, how: How) -> Fitted:
+    def told(self, drawn: _Drawn, settings: SpeedSettings) -> Fitted:
         first = self.at(self.point)[0]
         assert drawn.fit is not None
         assert drawn.fit_median is not None
@@ -208,10 +214,10 @@ class _Fit:
         off = float(outside / max(band.estimate[-1], 1e-12))
         return Fitted(
             family=self.point.family.value,
-            ever=Estimate.of(float(first[-1]), drawn.fit[:, 0, -1]),
-            median_h=Estimate.of(float(self.point.medians()[0]), drawn.fit_median),
+            ever=Estimate.of(float(first[-1]), drawn.fit[:, 0, -1], drawn.levels),
+            median_h=Estimate.of(float(self.point.medians()[0]), drawn.fit_median, drawn.levels),
             off=off,
-            holds=bool(off <= how.tolerance),
+            holds=bool(off <= settings.tolerance),
         )
 
 
@@ -230,35 +236,39 @@ class _Drawn:
     point_fit: Floats | None
     fit: Floats | None  # (resamples, 2, ages + 1), see `_Fit.at`
     fit_median: Floats | None  # (resamples,)
-    accounts: int  # of the group
+    clusters: int  # that were resampled
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        return levels(self.clusters)
 
     def curve(self, number: int, sizes: tuple[int, int]) -> Curve:
         estimate, least, most = (of[number] for of in self.point)
-        low = np.quantile(self.samples[1][number], _LEVELS[0], axis=1)
-        high = np.quantile(self.samples[2][number], _LEVELS[1], axis=1)
+        low = np.quantile(self.samples[1][number], self.levels[0], axis=1)
+        high = np.quantile(self.samples[2][number], self.levels[1], axis=1)
         bands = np.minimum(low, least), np.maximum(high, most)
         if not sizes[0]:  # resamples of no loss have none: the bound of none among so many accounts
-            bands = bands[0], np.full_like(high, 1 - _LEVELS[0] ** (1 / max(self.accounts, 1)))
+            bands = bands[0], np.full_like(high, 1 - _LEVEL ** (1 / max(self.clusters, 1)))
         curve = Curve(*sizes, estimate, least, most, *bands)
         which = {0: 0, self.point[0].shape[0] - 1: 1}.get(number)
         if self.fit is None or self.point_fit is None or which is None:
             return curve
-        ends = np.quantile(self.fit[:, which, :-1], _LEVELS, axis=0)
-        return replace(
-            curve, fit=self.point_fit[which, :-1], fit_low=ends[0], fit_high=ends[1]
-        )
+        ends = np.quantile(self.fit[:, which, :-1], self.levels, axis=0)
+        return replace(curve, fit=self.point_fit[which, :-1], fit_low=ends[0], fit_high=ends[1])
 
     def within(self, ages_h: Floats) -> tuple[tuple[float, Estimate], ...]:
         """The share of the first cause's losses by the last age that were gone by each age. The
         interval runs from the least to the most that looks leave open."""
-        (by, least, most), (_, leasts, mosts) = ((o[0] for o in of) for of in (self.point, self.samples))
+        (by, least, most), (_, leasts, mosts) = (
+            (o[0] for o in of) for of in (self.point, self.samples)
+        )
         end, ends = by[-1], np.maximum(self.samples[0][0, -1], 1e-12)
         found = []
         for place, age in enumerate(ages_h):
             if not end > 0:
                 break
-            low = float(np.quantile(leasts[place] / ends, _LEVELS[0]))
-            high = float(np.quantile(mosts[place] / ends, _LEVELS[1]))
+            low = float(np.quantile(leasts[place] / ends, self.levels[0]))
+            high = float(np.quantile(mosts[place] / ends, self.levels[1]))
             low, high = min(low, least[place] / end), max(high, most[place] / end)
             found.append((float(age), Estimate(float(by[place] / end), low, min(high, 1.0))))
         return tuple(found)
@@ -269,11 +279,17 @@ class _Drawn:
         half = self.point[0][0, -1] / 2
         halves = self.samples[0][0, -1] / 2
         value = _crossing(self.point[0][0], half, ages_h, since_h)
-        early = [_crossing(c, h, ages_h, since_h) for c, h in zip(self.samples[2][0].T, halves, strict=True)]
-        late = [_crossing(c, h, ages_h, since_h) for c, h in zip(self.samples[1][0].T, halves, strict=True)]
+        early = [
+            _crossing(c, h, ages_h, since_h)
+            for c, h in zip(self.samples[2][0].T, halves, strict=True)
+        ]
+        late = [
+            _crossing(c, h, ages_h, since_h)
+            for c, h in zip(self.samples[1][0].T, halves, strict=True)
+        ]
         if not half > 0:
             return Estimate(np.nan, np.nan, np.nan)
-        low, high = np.quantile(early, _LEVELS[0]), np.quantile(late, _LEVELS[1])
+        low, high = np.quantile(early, self.levels[0]), np.quantile(late, self.levels[1])
         return Estimate(value, float(low), float(high))
 
 
@@ -293,7 +309,6 @@ def _resample(
     curve: _Fit | None,
     resamples: int,
     thin: float,
-    accounts: int,
     rng: np.random.Generator,
 ) -> _Drawn:
     """Estimate `resamples` resamples of clusters, a batch at a time."""
@@ -316,7 +331,7 @@ def _resample(
         curve.at(curve.point) if curve else None,
         np.array(fits) if curve else None,
         np.array(medians) if curve else None,
-        accounts,
+        clusters.number,
     )
 
 
@@ -331,7 +346,7 @@ def _single(counts: Counted, number: int) -> Counted:
 
 
 def _at(found: Incidence, places: Ints) -> tuple[Floats, Floats, Floats]:
-    """Estimate, least and most at the places, with a last cause that is any: (causes + 1, ages, B)"""
+    """Estimate, least and most at the places, (causes + 1, ages, B); the last cause is any."""
     parts = [of[:, places] for of in (found.by, found.least, found.most)]
     joined = [np.concatenate([of, of.sum(axis=0, keepdims=True)]).clip(0, 1) for of in parts]
     return joined[0], joined[1], joined[2]

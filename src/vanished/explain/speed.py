@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -19,12 +18,14 @@ import pyarrow.compute as pc
 
 from vanished.errors import UsageError
 from vanished.explain import speed_shown
-from vanished.explain.ages import Ages, Flags, Ints, ages, births
+from vanished.explain.ages import Ages, Flags, Ints, Latency, ages, births
 from vanished.explain.fate import Fate
 from vanished.explain.folding import NONE, OTHER, folded
-from vanished.explain.lives import How, Lives, lives
+from vanished.explain.lives import Lives, lives
 from vanished.explain.result import Basis, Chart
-from vanished.model import MINUTE
+from vanished.explain.speed_settings import By, SpeedSettings
+
+__all__ = ["By", "Speed", "SpeedSettings", "speed"]
 
 METHOD: Final = "speed/1"
 _WORDS: Final = {
@@ -34,48 +35,6 @@ _WORDS: Final = {
     Fate.OPEN: "open",
 }
 OTHERS: Final = "other"  # groups or causes put together, so that none rests on few accounts
-
-
-class By(StrEnum):
-    """What posts are grouped by."""
-
-    ALL = "all"
-    PLATFORM = "platform"
-    ACCOUNT = "account"  # for eyes inside the team: a group is one author
-    TOPIC = "topic"
-    WEEK = "week"  # ISO week of publication, UTC
-
-
-@dataclass(frozen=True, slots=True)
-class SpeedSettings:
-    """How to estimate."""
-
-    by: By = By.ALL
-    ages_h: tuple[float, ...] = (1 / 12, 0.25, 0.5, 1, 2, 4, 8, 12, 24, 48, 96, 168, 336)
-    open_too: bool = False  # count losses of several possible causes as removals: an upper bound
-    entry_within_h: float = 48.0  # a post first seen later is no witness of how posts begin
-    least_accounts: int = 5  # in every cell; 1 for eyes inside the team
-    least_posts: int = 50  # of a group; smaller ones are put together
-    most_groups: int = 60  # the smaller ones are put together
-    at_risk: int = 30  # posts; below it, nothing is said of an age
-    tail: float = 0.05  # or below that part of the group's posts
-    least_losses: int = 20  # removals; below it, no curve is fitted
-    resamples: int = 200
-    cells: int = 300  # of age, see `ages.Grid`
-    tolerance: float = 0.01  # a fitted curve may leave the band by that share of the removals
-    margin: float = 4.0  # of AIC, by which a family must beat the lognormal
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """First sights: how long after publication posts were first proven alive, hours."""
-
-    posts: int
-    quantiles_h: tuple[float, float, float]  # 10 %, 50 %, 90 %
-    unclaimed: int  # posts without a usable publication time: age counts from first sight
-    never_alive: int  # left out
-    late: int  # left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +72,8 @@ def speed(
     """How long `posts` (`archive.arrow.POSTS`) live. `topics` has columns post and topic, a post at
     most once, and is needed to group by topic.
 
-    Raises UsageError if a column is missing, times contradict each other, or settings make no sense.
+    Raises UsageError if a column is missing, times contradict each other, or settings make no
+    sense.
     """
     settings = settings or SpeedSettings()
     _check(settings)
@@ -123,14 +83,13 @@ def speed(
     cause = _causes(found, settings)
     group, names = _groups(used, topics, settings)
     inside = settings.by is By.ACCOUNT
-    if settings.by is not By.ALL:
-        group = folded(
-            group,
-            account,
-            accounts=1 if inside else settings.least_accounts,
-            posts=settings.least_posts,
-            most=settings.most_groups,
-        )
+    group = folded(
+        group,
+        account,
+        accounts=1 if inside else settings.least_accounts,
+        posts=1 if settings.by is By.ALL else settings.least_posts,
+        most=settings.most_groups,
+    )
     rng = np.random.default_rng(settings.seed)
     groups, silent = {}, 0
     for code in sorted(set(group[group != NONE].tolist()), key=lambda c: -int((group == c).sum())):
@@ -140,11 +99,7 @@ def speed(
             silent += 1
         else:
             groups[OTHERS if code == OTHER else names[code]] = made
-    entry = found.entry if found.entry.size else np.array([np.nan])
-    low, middle, high = (float(q) for q in np.quantile(entry, (0.1, 0.5, 0.9)))
-    latency = Latency(
-        found.entry.size, (low, middle, high), found.unclaimed, found.never_alive, found.late
-    )
+    latency = Latency.of(found)
     caveats = speed_shown.caveats(
         groups, latency, silent=silent, withheld=int((group == NONE).sum()),
         open_too=settings.open_too, inside=inside or settings.least_accounts < 5,
@@ -188,18 +143,8 @@ def _lives(
     number = np.full(mine.size, -1)
     number[lost] = [codes.index(code) for code in shown.tolist()]
     part = found.of(own)
-    how = How(
-        ages_h=settings.ages_h,
-        cells=settings.cells,
-        at_risk=settings.at_risk,
-        tail=settings.tail,
-        least_losses=settings.least_losses,
-        resamples=settings.resamples,
-        tolerance=settings.tolerance,
-        margin=settings.margin,
-    )
     cluster = authors if np.unique(authors).size > 1 else np.arange(mine.size)
-    made = lives(part, number, names, authors, how, rng, cluster)
+    made = lives(part, number, names, authors, settings, rng, cluster)
     if made is None or ((shown != NONE).all() and told):
         return made
     return made.without_first() if (shown != NONE).all() else made.without_curves()

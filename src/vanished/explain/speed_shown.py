@@ -6,17 +6,16 @@ In: lives by group. Out: what people and programs read of them. Nothing is estim
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from vanished.explain.charts import band, channel, chart as layered, line
+from vanished.explain.ages import Latency
+from vanished.explain.charts import band, channel, line
+from vanished.explain.charts import chart as layered
 from vanished.explain.lives import Curve, Estimate, Lives
 from vanished.explain.result import Chart
-
-if TYPE_CHECKING:
-    from vanished.explain.speed import Latency
 
 _NUMBER: Final = pa.float64()
 COLUMNS: Final = pa.schema(
@@ -214,10 +213,15 @@ def _points(what: str, group: Lives, curve: Curve, aside: float) -> list[dict[st
 def _line(what: str, group: Lives, curve: Curve) -> list[dict[str, Any]]:
     if curve.fit is None or curve.fit_low is None or curve.fit_high is None:
         return []
-    log, at = np.log(group.ages_h), np.linspace(*np.log(group.ages_h[[0, -1]]), _CURVE)
+    log = np.log(group.ages_h)
+    at = np.linspace(log[0], log[-1], _CURVE)
     drawn = {
         name: np.interp(at, log, values)
-        for name, values in (("fit", curve.fit), ("fit_low", curve.fit_low), ("fit_high", curve.fit_high))
+        for name, values in (
+            ("fit", curve.fit),
+            ("fit_low", curve.fit_low),
+            ("fit_high", curve.fit_high),
+        )
     }
     return [
         {"kind": "fit", "what": what, "age_h": float(np.exp(x))}
@@ -303,12 +307,18 @@ def caveats(
         "Among watched accounts: they are no sample of a platform's posts.",
         "A post lost before its first sight is in no number, and nor is one that never appeared.",
         "What ends a life is the cause that facts prove; losses with several possible causes are "
-        + ("counted as removals here, which bounds them from above." if open_too else "a cause of their own, open."),
+        + (
+            "counted as removals here, which bounds them from above."
+            if open_too
+            else "a cause of their own, open."
+        ),
     ]
     if latency.never_alive:
         found.append(f"{latency.never_alive} posts that nobody here saw alive are left out.")
     if latency.late:
-        found.append(f"{latency.late} posts that were first seen too long after publication are left out.")
+        found.append(
+            f"{latency.late} posts that were first seen too long after publication are left out."
+        )
     if latency.unclaimed:
         found.append(
             f"Of {latency.unclaimed} posts no usable publication time is known: their age counts "
@@ -317,7 +327,9 @@ def caveats(
     if any(group.fitted and not group.fitted.holds for group in groups.values()):
         found.append("A fitted curve leaves the band of the data: do not quote it where it does.")
     if any(group.fitted for group in groups.values()):
-        found.append("Shares removed in the end reach beyond the ages that were looked at: a guess.")
+        found.append(
+            "Shares removed in the end reach beyond the ages that were looked at: a guess."
+        )
     if silent:
         found.append(f"{silent} groups had too few posts at risk to say anything.")
     if withheld:

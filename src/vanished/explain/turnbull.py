@@ -59,10 +59,10 @@ def npmle(
 
     Expected losses of a cell are shared out by the present estimate; the new hazard is expected
     losses over posts at risk. It ends when no incidence moves by `tol` in ten steps, or after
-    `most` steps. `start`: hazards (causes, M, B or 1) to begin with. `thin`: in the tail where fewer
-    posts than that are at risk the estimate jumps to one; `Incidence.least` and `.most` leave it
-    aside when they weigh a loss that may have happened before. Incidence is conditional on
-    being alive at bound `since`: with few posts at risk before it, nothing can be said from 0 on.
+    `most` steps. `start`: hazards (causes, M, B or 1) to begin with. `thin`: in the tail, where
+    fewer posts than that are at risk, the estimate jumps to one; `Incidence.least` and `.most`
+    leave it aside when they weigh a loss that may have happened before. Incidence is of posts
+    alive at bound `since`: with few posts at risk before it, nothing can be said from 0 on.
     """
     exposed = counts.exposed()
     cells, samples = exposed.shape

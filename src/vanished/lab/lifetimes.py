@@ -88,7 +88,8 @@ class Life:
     def gone(self, age: Floats, cause: Cause | None = None) -> Floats:
         """The share of all posts that `cause` (None: any) has taken by that age in hours."""
         laws = [v for c, v in self.taken.items() if cause in (None, c)]
-        return np.sum([share * law.by(age) for share, law in laws], axis=0)
+        found: Floats = np.sum([share * law.by(age) for share, law in laws], axis=0)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
