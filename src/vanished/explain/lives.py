@@ -183,15 +183,9 @@ class _Fit:
     causes: int
 
     @classmethod
-    def of(
-        cls, whole: Counted, grid: Grid, since: int, places: Ints, settings: SpeedSettings
-    ) -> _Fit | None:
-        if whole.losses[whole.cause == 0].sum() < settings.least_losses:
-            return None
+    def of(cls, whole: Counted, bounds: Floats, since: int, places: Ints, margin: float) -> _Fit:
         two = _two(whole)
-        return cls(
-            chosen(two, grid.bounds, settings.margin), grid.bounds, since, places, two.causes
-        )
+        return cls(chosen(two, bounds, margin), bounds, since, places, two.causes)
 
     def again(self, sample: Counted) -> Limited:
         return fit(_two(sample, self.causes), self.bounds, self.point.family, self.point.theta)
