@@ -139,7 +139,7 @@ def chart(groups: Mapping[str, Lives], posts: int) -> Chart:
         for cause, curve in group.curves.items():
             if cause == "any" or (several and cause != "removed"):
                 continue
-            what = name if several else cause
+            what = f"{name} ({group.posts} posts)" if several else cause
             marks += _points(what, group, curve, 1 + 0.04 * place)
             fits += _line(what, group, curve)
     accounts = sum(group.accounts for group in groups.values())
