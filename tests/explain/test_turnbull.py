@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
-import surpyval
 
 from vanished.explain.ages import Ages, Floats, Grid, ages
 from vanished.explain.counted import Counted, count
@@ -14,6 +15,8 @@ from vanished.explain.limited import Family, chosen, fit
 from vanished.explain.turnbull import Incidence, npmle
 from vanished.lab.lifetimes import Crowd, Life, LogNormal, Rhythm, watched
 from vanished.model import Cause
+
+surpyval: Any = importlib.import_module("surpyval")  # it has types, but exports none
 
 LIFE = Life({Cause.PLATFORM: (0.4, LogNormal(3.0, 1.6))})
 ASKED = np.array([1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 36.0])
