@@ -290,7 +290,10 @@ class _Drawn:
         ]
         if not half > 0:
             return Estimate(np.nan, np.nan, np.nan)
-        low, high = _percentile(early, self.levels[0]), _percentile(late, self.levels[1])
+        low, high = (
+            _percentile(np.array(early), self.levels[0]),
+            _percentile(np.array(late), self.levels[1]),
+        )
         return Estimate(value, float(low), float(high))
 
 
