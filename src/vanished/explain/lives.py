@@ -290,10 +290,8 @@ class _Drawn:
         ]
         if not half > 0:
             return Estimate(np.nan, np.nan, np.nan)
-        low, high = (
-            _percentile(np.array(early), self.levels[0]),
-            _percentile(np.array(late), self.levels[1]),
-        )
+        low = _percentile(np.array(early), self.levels[0])
+        high = _percentile(np.array(late), self.levels[1])
         return Estimate(value, float(low), float(high))
 
 
