@@ -330,6 +330,9 @@ def caveats(
         found.append(
             "Shares removed in the end reach beyond the ages that were looked at: a guess."
         )
+        found.append(
+            "Between looks that are far apart any curve passes the check: the band is what holds."
+        )
     if silent:
         found.append(f"{silent} groups had too few posts at risk to say anything.")
     if withheld:
