@@ -11,7 +11,7 @@ import pytest
 from bench.explain_speed import AGES_H, coverage, error, truth
 
 from vanished.errors import UsageError
-from vanished.explain.folding import NONE, OTHER, folded
+from vanished.explain.cells import NONE, OTHER, folded
 from vanished.explain.lives import levels
 from vanished.explain.result import Result, facts
 from vanished.explain.speed import By, Speed, SpeedSettings, speed
