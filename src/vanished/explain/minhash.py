@@ -1,0 +1,153 @@
+"""Texts that may be alike, without comparing all with all: MinHash and bands, and shared passages.
+
+In: texts as numbers (`folding.Folded`). Out: pairs of texts that are worth an exact look
+(`likeness`). Nothing is decided here: most pairs are alike, some are not, and a few like ones are
+missed, which `caught` says how many.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vanished.explain.folding import Folded
+
+Pairs = NDArray[np.int64]
+"""Numbers of two texts each, the smaller first, sorted and each once; of shape (n, 2)."""
+
+AT_ONCE: Final = 1 << 16  # shingles hashed at a time: what a core keeps near
+NEIGHBOURS: Final = 4  # in a band's bucket each text is paired with the next so many
+PASSAGE: Final = 8  # letters that a fingerprint covers
+WINDOW: Final = 8  # of so many fingerprints in a row at least one is kept
+_PACK: Final = 32  # bits of the second number of a packed pair
+
+
+def shingles(folded: Folded, n: int) -> Folded:
+    """The hashes (32 bits) of all runs of `n` numbers; a text shorter than `n` has none."""
+    codes = folded.codes.astype(np.uint64)
+    size = max(len(codes) - n + 1, 0)
+    hashes = np.zeros(size, np.uint64)
+    for place, odd in enumerate(_odd(np.random.default_rng(n), n)):
+        hashes += codes[place : place + size] * odd
+    lengths = np.maximum(folded.lengths - n + 1, 0)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    inside = np.ones(size, bool)  # a run must not reach into the next text
+    ends = folded.starts[1:]
+    for back in range(1, n):
+        places = ends - back
+        inside[places[(places >= folded.starts[:-1]) & (places < size)]] = False
+    return Folded((_mixed(hashes[inside]) >> np.uint64(32)).astype(np.uint32), starts)
+
+
+def caught(likeness: float, bands: int, rows: int) -> float:
+    """The chance that two texts of this Jaccard likeness share a bucket (Leskovec, Rajaraman and
+    Ullman, Mining of Massive Datasets, 3.4.2)."""
+    return float(1 - (1 - likeness**rows) ** bands)
+
+
+def band_keys(sets: Folded, bands: int, rows: int, seed: int) -> NDArray[np.uint64]:
+    """A number for each band of each text, of shape (bands, texts); no text may be empty.
+
+    MinHash (Broder 1997) by multiply-shift: the least of a·h + b mod 2^32, a odd, over the hashes
+    of a text stands for one random order of all shingles. `rows` of them make the key of a band.
+    """
+    rng = np.random.default_rng(seed)
+    factors = _odd(rng, bands * rows).astype(np.uint32)
+    shifts = rng.integers(0, 1 << 32, bands * rows, dtype=np.uint32)
+    weights = _odd(rng, rows)
+    starts = sets.starts[:-1]
+    keys = np.empty((bands, len(starts)), np.uint64)
+    cuts = np.searchsorted(starts, np.arange(0, len(sets.codes), AT_ONCE))
+    cuts = np.unique(np.append(cuts, len(starts)))
+    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+        hashes = sets.codes[sets.starts[low] : sets.starts[high]]
+        inner = starts[low:high] - sets.starts[low]
+        turned = np.empty_like(hashes)
+        for band in range(bands):
+            key = np.zeros(high - low, np.uint64)
+            for row in range(rows):
+                number = band * rows + row
+                np.multiply(hashes, factors[number], out=turned)
+                np.add(turned, shifts[number], out=turned)
+                key += np.minimum.reduceat(turned, inner) * weights[row]
+            keys[band, low:high] = key
+    return keys
+
+
+def alike_by_bands(sets: Folded, bands: int, rows: int, seed: int) -> Pairs:
+    """Pairs of texts that share the bucket of at least one band."""
+    if not len(sets.codes):
+        return np.empty((0, 2), np.int64)
+    found = np.zeros(0, np.uint64)
+    for key in band_keys(sets, bands, rows, seed):
+        found = union(found, in_bucket(key, np.arange(len(key))))
+    return unpacked(found)
+
+
+def alike_by_passages(folded: Folded) -> Pairs:
+    """Pairs of texts that share a passage of at least `PASSAGE` + `WINDOW` - 1 letters.
+
+    Winnowing (Schleimer, Wilkerson and Aiken 2003): of each window of hashes the least is kept, so
+    that whatever two texts share at such a length shares a kept hash.
+    """
+    runs = shingles(folded, PASSAGE)
+    hashes = runs.codes
+    if len(hashes) < WINDOW:
+        return np.empty((0, 2), np.int64)
+    least = np.lib.stride_tricks.sliding_window_view(hashes, WINDOW).min(axis=1)
+    kept = np.zeros(len(hashes), bool)
+    for place in range(WINDOW):  # a window over two texts keeps one hash too many, no harm
+        kept[place : place + len(least)] |= hashes[place : place + len(least)] == least
+    places = np.flatnonzero(kept)
+    texts = np.searchsorted(runs.starts, places, side="right") - 1
+    return unpacked(in_bucket(hashes[places], texts))
+
+
+def in_bucket(key: NDArray[np.generic], texts: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Packed pairs of texts with the same key: each with the next `NEIGHBOURS` of its bucket.
+
+    A bucket of m texts gives at most `NEIGHBOURS` · m pairs, not m²/2; copies hang together by them
+    all the same.
+    """
+    order = np.argsort(key, kind="stable")
+    key, texts = key[order], texts[order]
+    found = np.zeros(0, np.uint64)
+    for step in range(1, NEIGHBOURS + 1):
+        same = np.flatnonzero(key[step:] == key[:-step])
+        if not len(same):
+            break
+        found = np.concatenate([found, packed(texts[same], texts[same + step])])
+    return np.unique(found)
+
+
+def packed(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Each pair as one number; a text paired with itself is left out."""
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    differ = low != high
+    return (low[differ].astype(np.uint64) << np.uint64(_PACK)) | high[differ].astype(np.uint64)
+
+
+def unpacked(pairs: NDArray[np.uint64]) -> Pairs:
+    """The numbers of the texts of packed pairs."""
+    low, high = pairs >> np.uint64(_PACK), pairs & np.uint64((1 << _PACK) - 1)
+    return np.stack([low, high], axis=1).astype(np.int64)
+
+
+def union(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Packed pairs that are in either."""
+    return np.unique(np.concatenate([one, other]))
+
+
+def _odd(rng: np.random.Generator, n: int) -> NDArray[np.uint64]:
+    return rng.integers(0, 1 << 63, n, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """MurmurHash3's finalizer for 64 bits (Appleby, public domain), in place: all bits matter."""
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        numbers ^= numbers >> np.uint64(33)
+        numbers *= np.uint64(factor)
+    numbers ^= numbers >> np.uint64(33)
+    return numbers
