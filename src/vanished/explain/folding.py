@@ -40,12 +40,14 @@ class Folded:
         return np.diff(self.starts)
 
     def rows(self, chosen: NDArray[np.int64]) -> Folded:
-        """The texts of these numbers, in their order."""
-        lengths = self.lengths[chosen]
-        return Folded(
-            self.codes[spans(self.starts[chosen], lengths)],
-            np.concatenate([[0], np.cumsum(lengths)]),
-        )
+        """The texts of these numbers, which ascend."""
+        lengths = self.lengths
+        if len(chosen) == len(lengths):
+            return self
+        kept = np.zeros(len(lengths), bool)
+        kept[chosen] = True
+        starts = np.concatenate([[0], np.cumsum(lengths[chosen])])
+        return Folded(self.codes[np.repeat(kept, lengths)], starts)
 
 
 def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

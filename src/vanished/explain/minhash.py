@@ -21,24 +21,40 @@ AT_ONCE: Final = 1 << 16  # shingles hashed at a time: what a core keeps near
 NEIGHBOURS: Final = 4  # in a band's bucket each text is paired with the next so many
 PASSAGE: Final = 8  # letters that a fingerprint covers
 WINDOW: Final = 8  # of so many fingerprints in a row at least one is kept
+_UNITED: Final = 6  # bands whose pairs are gathered before they are sorted out
 _PACK: Final = 32  # bits of the second number of a packed pair
 
 
 def shingles(folded: Folded, n: int) -> Folded:
     """The hashes (32 bits) of all runs of `n` numbers; a text shorter than `n` has none."""
-    codes = folded.codes.astype(np.uint64)
+    lengths = np.maximum(folded.lengths - n + 1, 0)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    hashes = np.empty(int(starts[-1]), np.uint32)
+    for low, high in blocks(folded):
+        codes = folded.codes[folded.starts[low] : folded.starts[high]]
+        inner = folded.starts[low : high + 1] - folded.starts[low]
+        hashes[starts[low] : starts[high]] = _runs(codes, inner, n)
+    return Folded(hashes, starts)
+
+
+def _runs(codes: NDArray[np.uint32], starts: NDArray[np.int64], n: int) -> NDArray[np.uint32]:
     size = max(len(codes) - n + 1, 0)
     hashes = np.zeros(size, np.uint64)
     for place, odd in enumerate(_odd(np.random.default_rng(n), n)):
         hashes += codes[place : place + size] * odd
-    lengths = np.maximum(folded.lengths - n + 1, 0)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
     inside = np.ones(size, bool)  # a run must not reach into the next text
-    ends = folded.starts[1:]
     for back in range(1, n):
-        places = ends - back
-        inside[places[(places >= folded.starts[:-1]) & (places < size)]] = False
-    return Folded((_mixed(hashes[inside]) >> np.uint64(32)).astype(np.uint32), starts)
+        places = starts[1:] - back
+        inside[places[(places >= starts[:-1]) & (places < size)]] = False
+    return (_mixed(hashes)[inside] >> np.uint64(32)).astype(np.uint32)
+
+
+def blocks(folded: Folded) -> list[tuple[int, int]]:
+    """Ranges of texts, each of about `AT_ONCE` numbers; a longer text is one of its own."""
+    starts = folded.starts[:-1]
+    cuts = np.searchsorted(starts, np.arange(0, len(folded.codes), AT_ONCE))
+    cuts = np.unique(np.append(cuts, len(starts)))
+    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
 
 
 def caught(likeness: float, bands: int, rows: int) -> float:
@@ -59,9 +75,7 @@ def band_keys(sets: Folded, bands: int, rows: int, seed: int) -> NDArray[np.uint
     weights = _odd(rng, rows)
     starts = sets.starts[:-1]
     keys = np.empty((bands, len(starts)), np.uint64)
-    cuts = np.searchsorted(starts, np.arange(0, len(sets.codes), AT_ONCE))
-    cuts = np.unique(np.append(cuts, len(starts)))
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in blocks(sets):
         hashes = sets.codes[sets.starts[low] : sets.starts[high]]
         inner = starts[low:high] - sets.starts[low]
         turned = np.empty_like(hashes)
@@ -80,9 +94,12 @@ def alike_by_bands(sets: Folded, bands: int, rows: int, seed: int) -> Pairs:
     """Pairs of texts that share the bucket of at least one band."""
     if not len(sets.codes):
         return np.empty((0, 2), np.int64)
-    found = np.zeros(0, np.uint64)
-    for key in band_keys(sets, bands, rows, seed):
-        found = union(found, in_bucket(key, np.arange(len(key))))
+    found, fresh = np.zeros(0, np.uint64), []
+    for number, key in enumerate(band_keys(sets, bands, rows, seed), start=1):
+        fresh.append(in_bucket(key, np.arange(len(key), dtype=np.uint64)))
+        if number % _UNITED == 0 or number == bands:
+            found = np.unique(np.concatenate([found, *fresh]))
+            fresh.clear()
     return unpacked(found)
 
 
@@ -93,33 +110,43 @@ def alike_by_passages(folded: Folded) -> Pairs:
     that whatever two texts share at such a length shares a kept hash.
     """
     runs = shingles(folded, PASSAGE)
-    hashes = runs.codes
-    if len(hashes) < WINDOW:
-        return np.empty((0, 2), np.int64)
-    least = np.lib.stride_tricks.sliding_window_view(hashes, WINDOW).min(axis=1)
+    keys, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    for low, high in blocks(runs):
+        hashes = runs.codes[runs.starts[low] : runs.starts[high]]
+        places = _winnowed(hashes)
+        keys.append(hashes[places].astype(np.uint64) << np.uint64(_PACK))
+        texts = np.repeat(np.arange(low, high, dtype=np.uint64), runs.lengths[low:high])
+        owners.append(texts[places])
+    return unpacked(np.unique(in_bucket(np.concatenate(keys), np.concatenate(owners))))
+
+
+def _winnowed(hashes: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """The places of hashes that are the least of any window. A window over two texts keeps one too
+    many, a block shorter than a window none: neither loses a passage."""
+    least, width = hashes, 1
+    while width < WINDOW:
+        least, width = np.minimum(least[:-width], least[width:]), width * 2
     kept = np.zeros(len(hashes), bool)
-    for place in range(WINDOW):  # a window over two texts keeps one hash too many, no harm
+    for place in range(WINDOW if len(hashes) >= WINDOW else 0):
         kept[place : place + len(least)] |= hashes[place : place + len(least)] == least
-    places = np.flatnonzero(kept)
-    texts = np.searchsorted(runs.starts, places, side="right") - 1
-    return unpacked(in_bucket(hashes[places], texts))
+    return np.flatnonzero(kept)
 
 
-def in_bucket(key: NDArray[np.generic], texts: NDArray[np.int64]) -> NDArray[np.uint64]:
+def in_bucket(key: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Packed pairs of texts with the same key: each with the next `NEIGHBOURS` of its bucket.
 
     A bucket of m texts gives at most `NEIGHBOURS` · m pairs, not m²/2; copies hang together by them
-    all the same.
+    all the same. The low bits of a key, as many as number the texts, say nothing.
     """
-    order = np.argsort(key, kind="stable")
-    key, texts = key[order], texts[order]
-    found = np.zeros(0, np.uint64)
+    low = np.uint64((1 << int(texts.max(initial=1)).bit_length()) - 1)
+    rows = (key & ~low) | texts
+    rows.sort()
+    key, texts = rows & ~low, (rows & low).astype(np.int64)
+    found = []
     for step in range(1, NEIGHBOURS + 1):
         same = np.flatnonzero(key[step:] == key[:-step])
-        if not len(same):
-            break
-        found = np.concatenate([found, packed(texts[same], texts[same + step])])
-    return np.unique(found)
+        found.append(packed(texts[same], texts[same + step]))
+    return np.concatenate(found)
 
 
 def packed(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.uint64]:

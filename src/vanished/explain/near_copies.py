@@ -7,7 +7,6 @@ its centre. Whose texts they are and what became of them is not known here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -66,11 +65,18 @@ def near_copies(texts: Folded, bounds: Bounds) -> NDArray[np.int64]:
     passages = alike_by_passages(sounds)
     pairs = unpacked(union(packed(*pairs.T), packed(*passages.T)))
     used, pairs = _among(pairs)  # few texts are in any pair
-    look = _Look(distinct(runs.rows(used)), bounds)
-    found = likeness(look.sets, pairs)
-    alike = look.near(found) | look.part(found)
-    strength = np.maximum(found.jaccard, found.part * bounds.alike)
-    inner = stars(pairs[alike], strength[alike], copies[used], look.stays)
+    sets = distinct(runs.rows(used))
+    found = likeness(sets, pairs)
+    near, part = found.jaccard >= bounds.alike, _part(found, bounds)
+    part &= ~near
+    part[part] = ~_two_faced(sets, pairs[part], found.jaccard[part])[pairs[part]].any(axis=1)
+
+    def stays(offered: Pairs) -> NDArray[np.bool_]:
+        look = likeness(sets, offered)
+        return _part(look, bounds) | (look.jaccard >= bounds.like_centre)
+
+    alike = near | part
+    inner = stars(pairs[alike], found.jaccard[alike], copies[used], stays)
     wording = np.arange(len(first))
     wording[used] = used[inner]
     centre = np.arange(len(texts.lengths))
@@ -96,38 +102,26 @@ def _equal(texts: Folded) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     return first, same, copies.astype(np.float64)
 
 
-@dataclass(slots=True)
-class _Look:
-    """The exact look at a pair, and the most like member of each centre that was seen so far."""
+def _part(found: Likeness, bounds: Bounds) -> NDArray[np.bool_]:
+    """Whether the longer of each pair holds most of the shorter."""
+    return np.asarray((found.smaller >= bounds.least_part) & (found.part >= bounds.part))
 
-    sets: Folded
-    bounds: Bounds
-    nearest: NDArray[np.int64] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.nearest = np.full(len(self.sets.starts) - 1, -1)
+def _two_faced(
+    sets: Folded, pairs: Pairs, jaccard: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which texts hold, or are held by, texts that are unlike each other.
 
-    def near(self, found: Likeness) -> NDArray[np.bool_]:
-        return np.asarray(found.jaccard >= self.bounds.alike)
-
-    def part(self, found: Likeness) -> NDArray[np.bool_]:
-        long = found.smaller >= self.bounds.least_part
-        return np.asarray(long & (found.part >= self.bounds.part))
-
-    def stays(self, offered: Pairs) -> NDArray[np.bool_]:
-        """Whether each member of (centre, member) is like its centre.
-
-        Where only a part of it is, it must also share something with the centre's nearest member:
-        a digest holds several stories, and is none of the others for that.
-        """
-        found = likeness(self.sets, offered)
-        part = self.part(found) & (found.jaccard < self.bounds.like_centre)
-        kept = part | (found.jaccard >= self.bounds.like_centre)
-        order = np.flatnonzero(kept)[np.argsort(found.jaccard[kept], kind="stable")]
-        latest = self.nearest.copy()
-        latest[offered[order, 0]] = offered[order, 1]
-        self.nearest = np.where(self.nearest < 0, latest, self.nearest)
-        doubtful = np.flatnonzero(part)
-        beside = np.stack([self.nearest[offered[doubtful, 0]], offered[doubtful, 1]], axis=1)
-        kept[doubtful] = likeness(self.sets, beside).part >= OTHER
-        return kept
+    A digest holds several stories, and a set phrase is held by many: neither tells one of them.
+    `pairs` are those where only a part is alike. All texts beside one are compared with the most
+    like of them.
+    """
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    order = np.lexsort((-np.tile(jaccard, 2), both[:, 0]))
+    text, beside = both[order].T
+    first = np.searchsorted(text, text)  # of each text, the place of its most like
+    differ = np.flatnonzero(beside != beside[first])
+    look = likeness(sets, np.stack([beside[first[differ]], beside[differ]], axis=1))
+    found = np.zeros(len(sets.starts) - 1, bool)
+    found[text[differ[look.part < OTHER]]] = True
+    return found
