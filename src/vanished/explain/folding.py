@@ -1,4 +1,4 @@
-"""Fold texts so that the same words in another dress are the same: script, width, case, marks, sound.
+"""Fold texts so that the same words in another script, width, case or sound become equal.
 
 In: texts in Arrow. Out: code points without links, mentions, blanks, punctuation and emoji, in
 simplified characters; and the toneless pinyin of each, so that homophones are equal. Nothing is
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 BLOCK: Final = 1 << 17  # texts folded at a time: bounds the memory of their code points
 LINKS: Final = r"(?i)(?:https?://|www\.)[!-~]+"
 MENTIONS: Final = r"[@＠][\p{L}\p{N}_\-·]{1,30}"
+TOPICS: Final = r"[#＃][^#＃\n]{1,40}[#＃]|[#＃][\p{L}\p{N}_]{1,20}(?:\s|$)"
+"""Hashtags: posts that share one are on a topic, and tell no one story for that."""
 _UNICODE: Final = 0x110000
 _SYLLABLES: Final = 1 << 22  # where the numbers of syllables begin, beyond all code points
 
@@ -57,28 +59,30 @@ def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.i
     return np.arange(total) + np.repeat(starts - ends + lengths, lengths)
 
 
-def stripped(texts: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The texts without links and without mentions, which name people; a null is an empty text."""
+def stripped(texts: pa.ChunkedArray | pa.Array, *more: str) -> Any:
+    """The texts without links and without mentions, which name people, nor what matches `more`;
+    a null is an empty text."""
     found: Any = pc.fill_null(texts.cast(pa.large_string()), "")
-    for pattern in (LINKS, MENTIONS):
+    for pattern in (LINKS, MENTIONS, *more):
         found = pc.replace_substring_regex(found, pattern, " ")
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return found
 
 
 def fold(texts: pa.ChunkedArray | pa.Array) -> Folded:
-    """Letters and digits of each text in NFKC, small, simplified (OpenCC's t2s by character)."""
+    """Letters and digits of each text in NFKC, small, simplified (OpenCC's t2s by character),
+    without links, mentions and hashtags."""
     codes, lengths = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
     for begin in range(0, len(texts), BLOCK):
-        block = _fold_block(stripped(texts.slice(begin, BLOCK)))
+        block = _fold_block(stripped(texts.slice(begin, BLOCK), TOPICS))
         codes.append(block.codes)
         lengths.append(block.lengths)
     ends = np.cumsum(np.concatenate(lengths))
     return Folded(np.concatenate(codes), np.concatenate([np.zeros(1, np.int64), ends]))
 
 
-def _fold_block(texts: pa.Array) -> Folded:
+def _fold_block(texts: Any) -> Folded:
     codes = np.frombuffer("".join(texts.to_pylist()).encode("utf-32-le"), np.uint32)
-    ends = np.cumsum(pc.utf8_length(texts).to_numpy(), dtype=np.int64)
+    ends = np.cumsum(np.asarray(pc.utf8_length(texts)), dtype=np.int64)
     present = np.flatnonzero(np.bincount(codes, minlength=1))
     first, length = np.zeros(_UNICODE, np.int32), np.zeros(_UNICODE, np.uint8)
     spelt = _folded_characters("".join(map(chr, present)))
@@ -87,9 +91,9 @@ def _fold_block(texts: pa.Array) -> Folded:
     first[present] = np.cumsum(lengths) - lengths
     flat = np.array([ord(c) for each in spelt for c in each], np.uint32)
     kept = codes[length[codes] > 0]
-    places = first[kept]
+    places = first[kept].astype(np.int64)
     if lengths.max(initial=0) > 1:  # ligatures and squared words: one character becomes several
-        places = spans(places.astype(np.int64), length[kept].astype(np.int64))
+        places = spans(places, length[kept].astype(np.int64))
     sizes = np.concatenate([[0], np.cumsum(length[codes], dtype=np.int64)])
     return Folded(flat[places], np.concatenate([[0], sizes[ends]]))
 

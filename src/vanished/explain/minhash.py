@@ -13,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vanished.explain.folding import Folded
-
-Pairs = NDArray[np.int64]
-"""Numbers of two texts each, the smaller first, sorted and each once; of shape (n, 2)."""
+from vanished.explain.pairs import Packed, Pairs, packed, unpacked
 
 AT_ONCE: Final = 1 << 16  # shingles hashed at a time: what a core keeps near
 NEIGHBOURS: Final = 4  # in a band's bucket each text is paired with the next so many
 PASSAGE: Final = 8  # letters that a fingerprint covers
 WINDOW: Final = 8  # of so many fingerprints in a row at least one is kept
 _UNITED: Final = 6  # bands whose pairs are gathered before they are sorted out
-_PACK: Final = 32  # bits of the second number of a packed pair
+_HIGH: Final = np.uint64(32)
 
 
 def shingles(folded: Folded, n: int) -> Folded:
@@ -114,7 +112,7 @@ def alike_by_passages(folded: Folded) -> Pairs:
     for low, high in blocks(runs):
         hashes = runs.codes[runs.starts[low] : runs.starts[high]]
         places = _winnowed(hashes)
-        keys.append(hashes[places].astype(np.uint64) << np.uint64(_PACK))
+        keys.append(hashes[places].astype(np.uint64) << _HIGH)
         texts = np.repeat(np.arange(low, high, dtype=np.uint64), runs.lengths[low:high])
         owners.append(texts[places])
     return unpacked(np.unique(in_bucket(np.concatenate(keys), np.concatenate(owners))))
@@ -132,7 +130,7 @@ def _winnowed(hashes: NDArray[np.uint32]) -> NDArray[np.int64]:
     return np.flatnonzero(kept)
 
 
-def in_bucket(key: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def in_bucket(key: NDArray[np.uint64], texts: NDArray[np.uint64]) -> Packed:
     """Packed pairs of texts with the same key: each with the next `NEIGHBOURS` of its bucket.
 
     A bucket of m texts gives at most `NEIGHBOURS` · m pairs, not m²/2; copies hang together by them
@@ -141,30 +139,12 @@ def in_bucket(key: NDArray[np.uint64], texts: NDArray[np.uint64]) -> NDArray[np.
     low = np.uint64((1 << int(texts.max(initial=1)).bit_length()) - 1)
     rows = (key & ~low) | texts
     rows.sort()
-    key, texts = rows & ~low, (rows & low).astype(np.int64)
+    key, places = rows & ~low, (rows & low).astype(np.int64)
     found = []
     for step in range(1, NEIGHBOURS + 1):
         same = np.flatnonzero(key[step:] == key[:-step])
-        found.append(packed(texts[same], texts[same + step]))
+        found.append(packed(places[same], places[same + step]))
     return np.concatenate(found)
-
-
-def packed(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Each pair as one number; a text paired with itself is left out."""
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    differ = low != high
-    return (low[differ].astype(np.uint64) << np.uint64(_PACK)) | high[differ].astype(np.uint64)
-
-
-def unpacked(pairs: NDArray[np.uint64]) -> Pairs:
-    """The numbers of the texts of packed pairs."""
-    low, high = pairs >> np.uint64(_PACK), pairs & np.uint64((1 << _PACK) - 1)
-    return np.stack([low, high], axis=1).astype(np.int64)
-
-
-def union(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Packed pairs that are in either."""
-    return np.unique(np.concatenate([one, other]))
 
 
 def _odd(rng: np.random.Generator, n: int) -> NDArray[np.uint64]:

@@ -7,6 +7,7 @@ its centre. Whose texts they are and what became of them is not known here.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, Protocol
 
 import numpy as np
@@ -14,15 +15,8 @@ from numpy.typing import NDArray
 
 from vanished.explain.folding import Folded, sounded
 from vanished.explain.likeness import Likeness, distinct, likeness
-from vanished.explain.minhash import (
-    Pairs,
-    alike_by_bands,
-    alike_by_passages,
-    packed,
-    shingles,
-    union,
-    unpacked,
-)
+from vanished.explain.minhash import alike_by_bands, alike_by_passages, shingles
+from vanished.explain.pairs import Pairs, packed, union, unpacked
 from vanished.explain.stars import stars
 
 OTHER: Final = 0.12
@@ -32,6 +26,8 @@ OTHER: Final = 0.12
 class Bounds(Protocol):
     """What counts as a near-copy; `stories.StoriesSettings` says it to users."""
 
+    @property
+    def least(self) -> int: ...
     @property
     def shingle(self) -> int: ...
     @property
@@ -51,12 +47,12 @@ class Bounds(Protocol):
 
 
 def near_copies(texts: Folded, bounds: Bounds) -> NDArray[np.int64]:
-    """The central text of each text; itself where it is like no other, or shorter than a shingle.
+    """The central text of each text; itself where it is like no other, or shorter than `least`.
 
     Homophones count as equal: everything is compared by sound. A pair is alike by Jaccard
     likeness of its shingles, or where the longer holds most of the shorter.
     """
-    long = np.flatnonzero(texts.lengths >= bounds.shingle)
+    long = np.flatnonzero(texts.lengths >= max(bounds.least, bounds.shingle))
     sounds = sounded(texts.rows(long))
     first, same, copies = _equal(sounds)
     sounds = sounds.rows(first)
@@ -96,7 +92,7 @@ def _equal(texts: Folded) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     same = np.empty(len(texts.starts) - 1, np.int64)
     held = memoryview(texts.codes.tobytes())
     bounds = (texts.starts * texts.codes.itemsize).tolist()
-    for text, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for text, (begin, end) in enumerate(pairwise(bounds)):
         same[text] = numbers.setdefault(bytes(held[begin:end]), len(numbers))
     _, first, copies = np.unique(same, return_index=True, return_counts=True)
     return first, same, copies.astype(np.float64)
@@ -107,9 +103,7 @@ def _part(found: Likeness, bounds: Bounds) -> NDArray[np.bool_]:
     return np.asarray((found.smaller >= bounds.least_part) & (found.part >= bounds.part))
 
 
-def _two_faced(
-    sets: Folded, pairs: Pairs, jaccard: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _two_faced(sets: Folded, pairs: Pairs, jaccard: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which texts hold, or are held by, texts that are unlike each other.
 
     A digest holds several stories, and a set phrase is held by many: neither tells one of them.

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vanished.explain.minhash import Pairs, packed, unpacked
+from vanished.explain.pairs import Pairs, packed, unpacked
 
 Stays = Callable[[Pairs], NDArray[np.bool_]]
 """Whether, of each pair (centre, member), the member is like enough to its centre to stay."""
@@ -63,7 +63,7 @@ def _joined(
         return centre
     links, where = np.unique(touching, return_inverse=True)
     weights = np.bincount(where, likeness[apart])
-    weight = np.bincount(centre, mass, minlength=len(mass))
+    weight = np.asarray(np.bincount(centre, mass, minlength=len(mass)), np.float64)
     offered = _offers(unpacked(links), np.minimum(weights, 1), weight)
     offered = offered[stays(offered)]
     goal = np.arange(len(mass))
@@ -84,9 +84,7 @@ def _offers(pairs: Pairs, likeness: NDArray[np.float64], mass: NDArray[np.float6
     neighbour, and on from there."""
     weight = mass.astype(np.float64)
     for one, other in ((0, 1), (1, 0)):
-        weight += np.bincount(
-            pairs[:, one], likeness * mass[pairs[:, other]], minlength=len(mass)
-        )
+        weight += np.bincount(pairs[:, one], likeness * mass[pairs[:, other]], minlength=len(mass))
     order = np.lexsort((-np.arange(len(mass)), weight))  # the earlier is the heavier of equals
     rank = np.empty(len(mass), np.int64)
     rank[order] = np.arange(len(mass))
