@@ -145,11 +145,12 @@ _ALTERED: Final[dict[str, Callable[[np.random.Generator, str], str]]] = {
 }
 
 
-def several(rng: np.random.Generator, text: str) -> str:
-    """A few edits, then another way of altering."""
-    return _ALTERED[str(rng.choice(("homophones", "traditional", "marked")))](
-        rng, edited(rng, text, 0.06)
-    )
+def altered(rng: np.random.Generator, text: str, kind: str) -> str:
+    """`text` by one of `KINDS`; "several" is a few edits and then another way."""
+    if kind != "several":
+        return _ALTERED[kind](rng, text)
+    other = str(rng.choice(("homophones", "traditional", "marked")))
+    return _ALTERED[other](rng, edited(rng, text, 0.06))
 
 
 def reworded(rng: np.random.Generator, spoken: Language, words: list[int]) -> list[int]:
@@ -184,8 +185,7 @@ def near_copies(
                 continue
             kind = str(rng.choice(KINDS))
             source = copies[int(rng.integers(len(copies)))] if rng.random() < 0.3 else first
-            change = several if kind == "several" else _ALTERED[kind]
-            rows.append((change(rng, source), story, kind, begin))
+            rows.append((altered(rng, source, kind), story, kind, begin))
             if kind != "cut":
                 copies.append(rows[-1][0])
             copies = copies[:3]
