@@ -65,7 +65,7 @@ def _planted() -> list[Claim]:
     worst = min(kinds, key=lambda kind: kinds[kind])
     before, after = np.mean(reworded, axis=0)
     return [
-        at_least("near-copies in 5 worlds, pairwise F1, the mean", np.mean(copies), "", 0.95),
+        at_least("near-copies in 5 worlds, pairwise F1, the mean", float(np.mean(copies)), "", 0.95),
         at_least("the worst of the 5", min(copies), "", 0.95),
         at_least(
             f"copies found with their original, of the worst kind ({worst})", kinds[worst], "", 0.95
@@ -155,7 +155,7 @@ def _apart(what: object, texts: list[str]) -> tuple[float, float, Numbers]:
     """Run in a process of its own, so that its peak of memory is its own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(what, pa.array(texts)).result()  # type: ignore[arg-type, return-value]
+        return pool.submit(what, pa.array(texts)).result()  # type: ignore[arg-type]
 
 
 def _copies_timed(texts: pa.Array) -> tuple[float, int, Numbers]:

@@ -23,6 +23,10 @@ OTHER: Final = 0.12
 """Excerpts of one text that share less than this with each other are of different parts of it."""
 
 
+WHOLE: Final = 0.6
+"""Below this likeness a text that another holds is a piece of it, and not the whole."""
+
+
 class Bounds(Protocol):
     """What counts as a near-copy; `stories.StoriesSettings` says it to users."""
 
@@ -63,15 +67,15 @@ def near_copies(texts: Folded, bounds: Bounds) -> NDArray[np.int64]:
     used, pairs = _among(pairs)  # few texts are in any pair
     sets = distinct(runs.rows(used))
     found = likeness(sets, pairs)
-    near, part = found.jaccard >= bounds.alike, _part(found, bounds)
-    part &= ~near
-    part[part] = ~_two_faced(sets, pairs[part], found.jaccard[part])[pairs[part]].any(axis=1)
+    holds = _part(found, bounds)
+    alike = holds | (found.jaccard >= bounds.alike)
+    piece = holds & (found.jaccard < WHOLE)
+    alike[piece] = ~_two_faced(sets, pairs[piece], found.jaccard[piece])[pairs[piece]].any(axis=1)
 
     def stays(offered: Pairs) -> NDArray[np.bool_]:
         look = likeness(sets, offered)
         return _part(look, bounds) | (look.jaccard >= bounds.like_centre)
 
-    alike = near | part
     inner = stars(pairs[alike], found.jaccard[alike], copies[used], stays)
     wording = np.arange(len(first))
     wording[used] = used[inner]
@@ -107,7 +111,7 @@ def _two_faced(sets: Folded, pairs: Pairs, jaccard: NDArray[np.float64]) -> NDAr
     """Which texts hold, or are held by, texts that are unlike each other.
 
     A digest holds several stories, and a set phrase is held by many: neither tells one of them.
-    `pairs` are those where only a part is alike. All texts beside one are compared with the most
+    `pairs` are texts and pieces of them. All texts beside one are compared with the most
     like of them.
     """
     both = np.concatenate([pairs, pairs[:, ::-1]])

@@ -50,10 +50,9 @@ def rewordings(
     sets = distinct(shingles(texts.rows(long), 2))
     times = seen_h[long]
     holders = np.bincount(sets.codes >> np.uint32(32 - BINS), minlength=1 << BINS)
-    weights = np.log(len(long) / np.maximum(holders, 1))
 
     def weight(hashes: Hashes) -> Weights:
-        return np.asarray(weights[hashes >> np.uint32(32 - BINS)])
+        return np.log1p(len(long) / np.maximum(holders[hashes >> np.uint32(32 - BINS)], 1))
 
     def near(pairs: Pairs) -> NDArray[np.bool_]:
         return np.asarray(np.abs(np.diff(times[pairs], axis=1)[:, 0]) <= bounds.window_h)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ COMMON: Final = "".join(
     for low in range(0xA1, 0xFA if high == 0xD7 else 0xFF)
 )
 """The 3,755 characters of GB 2312's first level, by sound."""
+_PLACE: Final = {character: place for place, character in enumerate(COMMON)}
 BEGIN: Final = 1_400_000_000 * 1_000_000  # 13 May 2014
 PLATFORMS: Final = ("weibo", "wechat", "telegram")
 KINDS: Final = ("edited", "homophones", "cut", "traditional", "marked", "several")
@@ -108,11 +110,12 @@ def edited(rng: np.random.Generator, text: str, share: float = 0.1) -> str:
 
 def homophones(rng: np.random.Generator, text: str, share: float = 0.25) -> str:
     """Some characters as a neighbour by sound."""
+    places = [(_PLACE.get(c), c) for c in text]
     return "".join(
-        COMMON[max(0, min(COMMON.index(c) + int(rng.choice((-1, 1))), len(COMMON) - 1))]
-        if c in COMMON and rng.random() < share
+        COMMON[(place + int(rng.choice((-1, 1)))) % len(COMMON)]
+        if place is not None and rng.random() < share
         else c
-        for c in text
+        for place, c in places
     )
 
 
@@ -123,9 +126,14 @@ def cut(rng: np.random.Generator, text: str) -> str:
 
 def traditional(rng: np.random.Generator, text: str) -> str:
     """In traditional characters, as OpenCC writes words."""
+    return str(_converter(str(rng.choice(("s2t", "s2tw", "s2hk")))).convert(text))
+
+
+@cache
+def _converter(form: str) -> Any:
     import opencc
 
-    return str(opencc.OpenCC(str(rng.choice(("s2t", "s2tw", "s2hk")))).convert(text))
+    return opencc.OpenCC(form)
 
 
 def marked(rng: np.random.Generator, text: str) -> str:
