@@ -65,7 +65,7 @@ def _planted() -> list[Claim]:
     worst = min(kinds, key=lambda kind: kinds[kind])
     before, after = np.mean(reworded, axis=0)
     return [
-        at_least("near-copies in 5 worlds, pairwise F1, the mean", float(np.mean(copies)), "", 0.95),
+        at_least("near-copies in 5 worlds, mean pairwise F1", float(np.mean(copies)), "", 0.95),
         at_least("the worst of the 5", min(copies), "", 0.95),
         at_least(
             f"copies found with their original, of the worst kind ({worst})", kinds[worst], "", 0.95

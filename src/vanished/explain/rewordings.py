@@ -52,7 +52,8 @@ def rewordings(
     holders = np.bincount(sets.codes >> np.uint32(32 - BINS), minlength=1 << BINS)
 
     def weight(hashes: Hashes) -> Weights:
-        return np.log1p(len(long) / np.maximum(holders[hashes >> np.uint32(32 - BINS)], 1))
+        held = holders[hashes >> np.uint32(32 - BINS)]
+        return np.asarray(np.log1p(len(long) / np.maximum(held, 1)))
 
     def near(pairs: Pairs) -> NDArray[np.bool_]:
         return np.asarray(np.abs(np.diff(times[pairs], axis=1)[:, 0]) <= bounds.window_h)
