@@ -2,8 +2,8 @@
 
 It runs in the peer's own environment and so imports nothing of ours. In, as arguments: a file of
 folded texts, one a line, the number of letters of a shingle, of permutations, and the threshold.
-Out: the pairs it found as a NumPy file beside the texts, then on the standard output its seconds
-and its peak of memory in bytes. It has every shortcut that it offers: one generator for all
+Out: the pairs it found as a NumPy file beside the texts, then on the standard output its seconds of
+the processor and its peak of memory in bytes. It has every shortcut that it offers: one generator for all
 digests, a hash faster than its own, no check for doubles, and each text asks only those before it.
 """
 
@@ -23,7 +23,7 @@ def main(file: Path, letters: int, permutations: int, threshold: float) -> None:
     """Find the pairs; only what datasketch does, shingles included, is timed."""
     peer = importlib.import_module("datasketch")
     texts = file.read_text(encoding="utf-8").split("\n")
-    began = time.perf_counter()
+    began = time.process_time()
     index = peer.MinHashLSH(threshold=threshold, num_perm=permutations)
     digests = peer.MinHash.generator(
         (
@@ -39,7 +39,7 @@ def main(file: Path, letters: int, permutations: int, threshold: float) -> None:
             one.append(found)
             other.append(number)
         index.insert(number, digest, check_duplication=False)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     np.save(file.with_suffix(".npy"), np.array([one, other], np.int64).T)
     print(took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from vanished.explain.folding import Folded
 from vanished.explain.likeness import Hashes, Weights, cosine, distinct
-from vanished.explain.minhash import in_bucket, shingles
+from vanished.explain.minhash import blocks, in_bucket, shingles
 from vanished.explain.pairs import Pairs, unpacked
 from vanished.explain.stars import stars
 
 BINS: Final = 24  # bits of a hash by which texts are counted; two letters rarely share a bin
 RAREST: Final = 12  # pairs of letters of each text that can make it a candidate
-COMMON: Final = 200  # those in more texts than this cannot
+COMMON: Final = 200  # those in more texts than this cannot; at most 255
 SHARED: Final = 2  # of the rarest, so many must be shared before the exact look
 
 
@@ -72,15 +72,22 @@ def rewordings(
 
 def _sharing_rare(sets: Folded, holders: NDArray[np.int64]) -> Pairs:
     """Pairs of texts that share some of their rarest pairs of letters, near in number: in time."""
-    rarity = holders[sets.codes >> np.uint32(32 - BINS)]
-    owners = np.repeat(np.arange(len(sets.starts) - 1), sets.lengths)
-    kept = np.flatnonzero((rarity >= 2) & (rarity <= COMMON))
-    kept = kept[np.lexsort((rarity[kept], owners[kept]))]
-    owner = owners[kept]
-    place = np.arange(len(kept)) - np.searchsorted(owner, owner)
-    kept = kept[place < RAREST]
-    keys = sets.codes[kept].astype(np.uint64) << np.uint64(32)
-    if not len(keys):
-        return np.empty((0, 2), np.int64)
-    pairs, counts = np.unique(in_bucket(keys, owners[kept].astype(np.uint64)), return_counts=True)
-    return unpacked(pairs[counts >= SHARED])
+    keys, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    for low, high in blocks(sets):
+        hashes = sets.codes[sets.starts[low] : sets.starts[high]]
+        rarity = holders[hashes >> np.uint32(32 - BINS)]
+        rare = (rarity >= 2) & (rarity <= COMMON)
+        owner = np.repeat(np.arange(high - low), sets.lengths[low:high])[rare]
+        rows = (owner.astype(np.uint64) << np.uint64(40)) | hashes[rare]
+        rows |= rarity[rare].astype(np.uint64) << np.uint64(32)
+        rows.sort()  # by text, then by rarity
+        begin = np.cumsum(np.bincount(owner, minlength=high - low))
+        place = np.arange(len(owner)) - np.concatenate([[0], begin])[owner]
+        rows = rows[place < RAREST]
+        keys.append(rows << np.uint64(32))
+        owners.append((rows >> np.uint64(40)) + np.uint64(low))
+    found = in_bucket(np.concatenate(keys), np.concatenate(owners))
+    found.sort()
+    ends = np.flatnonzero(np.append(found[1:] != found[:-1], [True] * (len(found) > 0)))
+    counts = np.diff(ends, prepend=-1)
+    return unpacked(found[ends[counts >= SHARED]])

@@ -68,7 +68,8 @@ def count(
     order = np.argsort(of, kind="stable")
     begin = np.searchsorted(of[order], np.arange(len(first) + 1))
     seen = posts["first_seen_at"]
-    rows = []
+    rows: list[dict[str, Any]] = []
+    central = []
     for number in wide.tolist():
         members = order[begin[number] : begin[number + 1]]
         known = int(removed[number] + survived[number])
@@ -90,9 +91,12 @@ def count(
                 "share": int(removed[number]) / known if known else None,
                 "low": low,
                 "high": high,
-                "text": None if closed[number] else _words(posts, copies[members]),
             }
         )
+        tellers, counts = np.unique(copies[members], return_counts=True)
+        central.append(int(tellers[np.argmax(counts)]))
+    for row, number, words in zip(rows, wide.tolist(), _words(posts, central), strict=True):
+        row["text"] = None if closed[number] else words
     shown, single = np.isin(of, wide), size[of] == 1
     answered = np.isin(fate, _OPEN_TEXT)
     return rows, Told(
@@ -110,15 +114,16 @@ def count(
     )
 
 
-def _words(posts: pa.Table, centres: NDArray[np.int64]) -> str:
-    """The beginning of the central text of most members, without links and names."""
-    numbers, counts = np.unique(centres, return_counts=True)
-    row = posts.slice(int(numbers[np.argmax(counts)]), 1)
-    for name in ("title", "text"):
-        words = " ".join(stripped(row[name])[0].as_py().split())
-        if words:
-            return words if len(words) <= WORDS else words[: WORDS - 1] + "…"
-    return ""
+def _words(posts: pa.Table, central: list[int]) -> list[str]:
+    """The beginning of the title, or else of the text, of these posts, without links and names."""
+    rows = posts.take(pa.array(central, pa.int64()))
+    found = []
+    for title, text in zip(
+        *(stripped(rows[name]).to_pylist() for name in ("title", "text")), strict=True
+    ):
+        words = " ".join(title.split()) or " ".join(text.split())
+        found.append(words if len(words) <= WORDS else words[: WORDS - 1] + "…")
+    return found
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
