@@ -18,15 +18,11 @@ from numpy.typing import NDArray
 
 from vanished.archive.observatory import Observatory
 from vanished.errors import UsageError
+from vanished.explain.pictures_alike import BITS, LEAST_QUALITY, WITHIN, Words, apart, words
 from vanished.model import Micros, at
 from vanished.watch.picturing import MOST_BYTES, can_hash, look_at
 
 METHOD: Final = "copies/1"
-BITS: Final = 256
-WITHIN: Final = 31
-"""Bits in which copies may differ: PDQ's own threshold; docs/measured.md says what it finds."""
-LEAST_QUALITY: Final = 50
-"""PDQ's own limit: plainer pictures resemble each other whatever they show."""
 _LARGEST: Final = MOST_BYTES
 _PLAIN: Final = "some are too plain to compare by what they show"
 
@@ -198,9 +194,8 @@ def _compared(held: Mapping[str, Any], sought: Iterable[_Sought], within: int) -
     for each in sought:
         if each.hash and (each.quality or 0) >= LEAST_QUALITY:
             fits = comparable & (np.asarray(held["method"], dtype=object) == each.method)
-            other = np.frombuffer(bytes.fromhex(each.hash), dtype=np.uint64)
-            apart = np.bitwise_count(bits ^ other).sum(axis=1)
-            nearest = np.where(fits, np.minimum(nearest, apart), nearest)
+            differ = apart(bits, words([each.hash]))
+            nearest = np.where(fits, np.minimum(nearest, differ), nearest)
     chosen = np.flatnonzero(same | (nearest <= within)).tolist()
     rows = list(_rows({name: values[chosen] for name, values in held.items()}))
     return [
@@ -220,15 +215,12 @@ def _compared(held: Mapping[str, Any], sought: Iterable[_Sought], within: int) -
     ]
 
 
-def _bits(held: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """The hashes as four words each, and which of them mean something."""
+def _bits(held: Mapping[str, Any]) -> tuple[Words, NDArray[np.bool_]]:
+    """The hashes as numbers, and which of them mean something."""
     hashes: Sequence[str] = held["hash"]
-    words = np.frombuffer(
-        b"".join(bytes.fromhex(each) if each else bytes(BITS // 8) for each in hashes),
-        dtype=np.uint64,
-    ).reshape(-1, BITS // 64)
     quality = np.ma.filled(np.ma.asarray(held["quality"], dtype=np.int64), 0)
-    return words, np.array([bool(each) for each in hashes], dtype=bool) & (quality >= LEAST_QUALITY)
+    meant = np.array([bool(each) for each in hashes], dtype=bool) & (quality >= LEAST_QUALITY)
+    return words(hashes), meant
 
 
 def _text(value: Any) -> str:
