@@ -1,33 +1,50 @@
-"""Losses over time at risk, before and after a post is proven to have crossed a line.
+"""Removals over time at risk, before and after a post is proven to have crossed a line.
 
-In: for each stretch of time at risk its post's account and stratum, its length and its loss. Out:
-the two rates, and their ratio among posts of the same age and platform. Whether the line is why
-they differ is not shown: what spreads far differs in more than its spread.
+In: posts with their looks. Out: hours at risk and removals by age, platform and account, the two
+rates, and their ratio among posts of the same age and platform. Whether the line is why they differ
+is not shown: what spreads far differs in more than its spread.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from vanished.explain.crossing import Looks, Proof
 from vanished.explain.shares import Z
+from vanished.model import HOUR
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """Posts, one array element each. Times are microseconds; `alive_until` and `gone_by` are `-1`
+    where unknown, `account` and `platform` are numbers in place of names."""
+
+    account: Ints
+    platform: Ints
+    born: Ints
+    alive_until: Ints
+    gone_by: Ints
+    removed: Flags
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Arrays of shape (strata, accounts, 2): losses and hours at risk; the last axis is before and
-    after crossing. Kept as sparse rows: one for each `stratum`, `account`, `after` that occurs."""
+    """Time at risk in rows: hours and losses of an account's posts in one stratum (age and
+    platform), before crossing or `after` it."""
 
     stratum: Ints
     account: Ints
-    after: NDArray[np.bool_]
+    after: Flags
     losses: Floats
     hours: Floats
 
@@ -39,6 +56,7 @@ class Rate:
     losses: float
     hours: float
     accounts: int
+    losing: int  # accounts with a loss
 
     @property
     def per_1000_h(self) -> float | None:
@@ -57,13 +75,51 @@ class Ratio:
     p: float | None
 
 
+def exposure(lives: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
+    """Hours at risk and removals by age and platform, before and after crossing.
+
+    What counts is what the last look had proven: a look proves a state for the time from it to the
+    next look, so that a post is after its crossing only once that was known while it was alive.
+    Time in which the counter left it open belongs to neither. A removal counts in the middle of its
+    interval, where its time at risk ends; every other post's ends when it was last proven alive.
+    """
+    alive, gone = lives.alive_until, lives.gone_by
+    end = np.where(lives.removed & (alive >= 0), alive + (gone - alive) // 2, alive)
+    new = np.ones(len(found.post), bool)
+    new[1:] = (found.post[1:] != found.post[:-1]) | (found.proof[1:] != found.proof[:-1])
+    post, start, proof = found.post[new], found.at[new], found.proof[new]
+    last = np.ones(len(post), bool)
+    last[:-1] = post[1:] != post[:-1]
+    stop = np.where(last, end[post], np.append(start[1:], 0)[: len(post)])
+    lost = last & lives.removed[post] & (alive[post] >= start)
+    at_risk = (proof != Proof.UNSURE) & (stop > start)
+    post, start, stop, lost = post[at_risk], start[at_risk], stop[at_risk], lost[at_risk]
+    after, from_, to = (
+        proof[at_risk] == Proof.ABOVE,
+        start - lives.born[post],
+        stop - lives.born[post],
+    )
+    edges = np.concatenate([[0.0], np.asarray(ages_h, float) * HOUR, [np.inf]])
+    parts = []
+    for number in range(len(edges) - 1):
+        hours = (np.minimum(to, edges[number + 1]) - np.maximum(from_, edges[number])) / HOUR
+        here = hours > 0
+        died = lost & (to > edges[number]) & (to <= edges[number + 1])
+        stratum = lives.platform[post[here]] * (len(edges) - 1) + number
+        parts.append(
+            (stratum, lives.account[post[here]], after[here], died[here] * 1.0, hours[here])
+        )
+    return Exposure(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
 def rate(found: Exposure, *, after: bool) -> Rate:
     """One of the two rates, all strata together."""
-    side = (found.after == after) & (found.hours > 0)
+    side = found.after == after
     return Rate(
         float(found.losses[side].sum()),
         float(found.hours[side].sum()),
         len(np.unique(found.account[side])),
+        len(np.unique(found.account[side & (found.losses > 0)])),
     )
 
 
@@ -73,25 +129,24 @@ def ratio(found: Exposure) -> Ratio:
     Its variance is linearised with accounts as clusters (Binder 1983), since removals of one
     account's posts go together.
     """
-    strata = int(found.stratum.max(initial=-1)) + 1
-    d = [np.bincount(found.stratum[m], found.losses[m], strata) for m in (~found.after, found.after)]
-    t = [np.bincount(found.stratum[m], found.hours[m], strata) for m in (~found.after, found.after)]
+    s, after = found.stratum, found.after
+    strata = int(s.max(initial=-1)) + 1
+    sides = (~after, after)
+    d = [np.bincount(s[side], found.losses[side], strata) for side in sides]
+    t = [np.bincount(s[side], found.hours[side], strata) for side in sides]
     whole = np.maximum(t[0] + t[1], 1e-12)
     top, bottom = float((d[1] * t[0] / whole).sum()), float((d[0] * t[1] / whole).sum())
     if not (top and bottom):
         return Ratio(None, None, None, None)
     value = top / bottom
-    s, after = found.stratum, found.after
-    by_loss = np.where(after, t[0][s] / whole[s] / top, -t[1][s] / whole[s] / bottom)
-    by_hour = np.where(
-        after,
-        -d[1][s] * t[0][s] / whole[s] ** 2 / top - d[0][s] * t[0][s] / whole[s] ** 2 / bottom,
-        d[1][s] * t[1][s] / whole[s] ** 2 / top + d[0][s] * t[1][s] / whole[s] ** 2 / bottom,
-    )
-    each = np.bincount(found.account, by_loss * found.losses + by_hour * found.hours)
-    each = each[np.unique(found.account)]
     if len(np.unique(found.account[found.losses > 0])) < 2:
         return Ratio(value, None, None, None)
+    # derivatives of log(top / bottom) by the losses and hours of each row
+    by_loss = np.where(after, t[0][s] / whole[s] / top, -t[1][s] / whole[s] / bottom)
+    slope = (d[1] / top + d[0] / bottom) / whole**2
+    by_hour = np.where(after, -(slope * t[0])[s], (slope * t[1])[s])
+    each = np.bincount(found.account, by_loss * found.losses + by_hour * found.hours)
+    each = each[np.unique(found.account)]
     error = math.sqrt(len(each) / (len(each) - 1) * float(((each - each.mean()) ** 2).sum()))
     low, high = value * math.exp(-Z * error), value * math.exp(Z * error)
     return Ratio(value, low, high, float(2 * ndtr(-abs(math.log(value)) / error)))

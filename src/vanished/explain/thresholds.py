@@ -14,6 +14,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vanished.errors import UsageError
 from vanished.model import Micros, micros
 
@@ -37,9 +40,10 @@ class Threshold:
     says: str
     source: str
 
-    def in_force(self, t: Micros) -> bool:
-        """Whether it was in force at `t` (microseconds, UTC)."""
-        return _start(self.since) <= t and (self.until is None or t < _start(self.until))
+    def in_force(self, t: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether it was in force at each `t` (microseconds, UTC)."""
+        begun = t >= _start(self.since)
+        return begun if self.until is None else begun & (t < _start(self.until))
 
 
 def threshold(name: str) -> Threshold:
