@@ -37,7 +37,8 @@ class Looks:
     """Looks that showed a counter of the line, by post and then time; one array element each.
 
     `post` is the row in the table of posts, `at` and `until` are microseconds, `proof` a `Proof`,
-    `low` has the lower ends by counter, none taken as zero.
+    `low` and `high` have the ends by counter: zero to `-1` where it was not shown, `NEVER` for an
+    end that is open above.
     """
 
     post: Ints
@@ -45,6 +46,7 @@ class Looks:
     until: Ints
     proof: NDArray[np.int8]
     low: Mapping[str, Ints]
+    high: Mapping[str, Ints]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def looks(posts: pa.Table, counts: pa.Table, reaches: Mapping[str, int]) -> Look
     above = _holds(post, above)
     proof = np.where(above, Proof.ABOVE, np.where(below, Proof.BELOW, Proof.UNSURE))
     at, until = _ints(counts["at"], 0)[order], _ints(counts["until"], 0)[order]
-    lows = {name: low for name, (low, _) in ends.items()}
-    return Looks(post, at, np.maximum(at, until), proof.astype(np.int8), lows)
+    low, high = ({name: pair[end] for name, pair in ends.items()} for end in (0, 1))
+    return Looks(post, at, np.maximum(at, until), proof.astype(np.int8), low, high)
 
 
 def crossings(posts: int, found: Looks) -> Crossings:

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from vanished.explain.crossing import Looks, Proof
+from vanished.explain.crossing import NEVER, Looks, Proof
+from vanished.explain.fate import Fate, fates
 from vanished.explain.shares import Z
 from vanished.model import HOUR
 
@@ -75,7 +77,22 @@ class Ratio:
     p: float | None
 
 
-def exposure(lives: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
+def lives(posts: pa.Table, *, open_too: bool = False) -> Lives:
+    """When each post began and ended (`archive.arrow.POSTS`). It began when its platform claims,
+    but not after it was seen. `open_too`: losses with an open cause count as removed."""
+    seen = _times(posts["first_seen_at"], 0)
+    wanted = [Fate.REMOVED, Fate.OPEN] if open_too else [Fate.REMOVED]
+    return Lives(
+        account=_codes(posts["account"]),
+        platform=_codes(posts["platform"]),
+        born=np.minimum(_times(posts["published_at"], NEVER), seen),
+        alive_until=_times(posts["alive_until"], -1),
+        gone_by=_times(posts["gone_by"], -1),
+        removed=np.isin(fates(posts), wanted),
+    )
+
+
+def exposure(of: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
     """Hours at risk and removals by age and platform, before and after crossing.
 
     What counts is what the last look had proven: a look proves a state for the time from it to the
@@ -83,21 +100,21 @@ def exposure(lives: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
     Time in which the counter left it open belongs to neither. A removal counts in the middle of its
     interval, where its time at risk ends; every other post's ends when it was last proven alive.
     """
-    alive, gone = lives.alive_until, lives.gone_by
-    end = np.where(lives.removed & (alive >= 0), alive + (gone - alive) // 2, alive)
+    alive, gone = of.alive_until, of.gone_by
+    end = np.where(of.removed & (alive >= 0), alive + (gone - alive) // 2, alive)
     new = np.ones(len(found.post), bool)
     new[1:] = (found.post[1:] != found.post[:-1]) | (found.proof[1:] != found.proof[:-1])
     post, start, proof = found.post[new], found.at[new], found.proof[new]
     last = np.ones(len(post), bool)
     last[:-1] = post[1:] != post[:-1]
     stop = np.where(last, end[post], np.append(start[1:], 0)[: len(post)])
-    lost = last & lives.removed[post] & (alive[post] >= start)
+    lost = last & of.removed[post] & (alive[post] >= start)
     at_risk = (proof != Proof.UNSURE) & (stop > start)
     post, start, stop, lost = post[at_risk], start[at_risk], stop[at_risk], lost[at_risk]
     after, from_, to = (
         proof[at_risk] == Proof.ABOVE,
-        start - lives.born[post],
-        stop - lives.born[post],
+        start - of.born[post],
+        stop - of.born[post],
     )
     edges = np.concatenate([[0.0], np.asarray(ages_h, float) * HOUR, [np.inf]])
     parts = []
@@ -105,10 +122,8 @@ def exposure(lives: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
         hours = (np.minimum(to, edges[number + 1]) - np.maximum(from_, edges[number])) / HOUR
         here = hours > 0
         died = lost & (to > edges[number]) & (to <= edges[number + 1])
-        stratum = lives.platform[post[here]] * (len(edges) - 1) + number
-        parts.append(
-            (stratum, lives.account[post[here]], after[here], died[here] * 1.0, hours[here])
-        )
+        stratum = of.platform[post[here]] * (len(edges) - 1) + number
+        parts.append((stratum, of.account[post[here]], after[here], died[here] * 1.0, hours[here]))
     return Exposure(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -150,3 +165,24 @@ def ratio(found: Exposure) -> Ratio:
     error = math.sqrt(len(each) / (len(each) - 1) * float(((each - each.mean()) ** 2).sum()))
     low, high = value * math.exp(-Z * error), value * math.exp(Z * error)
     return Ratio(value, low, high, float(2 * ndtr(-abs(math.log(value)) / error)))
+
+
+def hazards(found: Exposure, ages: int) -> list[float]:
+    """Removals an hour in each of `ages` parts of age, before crossing, platforms together."""
+    side = ~found.after
+    part = found.stratum[side] % ages
+    lost = np.bincount(part, found.losses[side], ages)
+    hours = np.bincount(part, found.hours[side], ages)
+    return [float(n / t) if t else 0.0 for n, t in zip(lost, hours, strict=True)]
+
+
+def _times(column: pa.ChunkedArray, null: int) -> NDArray[np.int64]:
+    return np.asarray(column.fill_null(null).to_numpy(), np.int64)
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Numbers in place of names."""
+    if not len(column):
+        return np.zeros(0, np.int64)
+    found = column.combine_chunks().dictionary_encode().indices
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)

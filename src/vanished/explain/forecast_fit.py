@@ -45,7 +45,7 @@ class FitSettings:
     counter: str = "reposts"
     origin: str = "the counts of this observatory"
     ages_h: Sequence[float] = (0.5, 1, 2, 4, 8)  # ages at which forecasts are practised
-    horizons_h: Sequence[float] = (1, 3, 6, 24)
+    horizons_h: Sequence[float] = (1, 3, 6, 12, 24, 48)
     root: float = 50.0  # reposts that the post itself weighs as
     folds: int = 5  # blocks of time; each is scored by what the others taught
     ridge: float = 1.0  # pulls the weights to zero, as so many cascades would

@@ -13,12 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from vanished.errors import UsageError
 from vanished.explain.crossing import NEVER, Crossings, Looks, crossings, looks, story_above
-from vanished.explain.exposure import Lives, exposure
-from vanished.explain.fate import Fate, fates
+from vanished.explain.exposure import Lives, exposure, lives
 from vanished.explain.result import Basis, Chart
 from vanished.explain.shares import K
 from vanished.explain.spread_chart import curves, drawn
@@ -147,21 +145,6 @@ def spread(
     )  # fmt: skip
 
 
-def lives(posts: pa.Table, *, open_too: bool = False) -> Lives:
-    """When each post began and ended. It began when its platform claims, but not after it was
-    seen."""
-    seen = _times(posts["first_seen_at"], 0)
-    wanted = [Fate.REMOVED, Fate.OPEN] if open_too else [Fate.REMOVED]
-    return Lives(
-        account=_codes(posts["account"]),
-        platform=_codes(posts["platform"]),
-        born=np.minimum(_times(posts["published_at"], NEVER), seen),
-        alive_until=_times(posts["alive_until"], -1),
-        gone_by=_times(posts["gone_by"], -1),
-        removed=np.isin(fates(posts), wanted),
-    )
-
-
 def _stories(
     posts: pa.Table, found: Looks, stories: pa.Table | None, line: Threshold, of: Lives
 ) -> tuple[pa.Table, list[Row]]:
@@ -227,15 +210,3 @@ def _compared(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     return (f"{after:.2f} removals per 1,000 post-hours after crossing, {before:.2f} before; at the"
             f" same age and platform crossing is associated with {both['value']:.2f} times the rate"
             f"{between}.")  # fmt: skip
-
-
-def _times(column: pa.ChunkedArray, null: int) -> NDArray[np.int64]:
-    return np.asarray(column.fill_null(null).to_numpy(), np.int64)
-
-
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Numbers in place of names."""
-    if not len(column):
-        return np.zeros(0, np.int64)
-    found = column.combine_chunks().dictionary_encode().indices
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)

@@ -56,6 +56,8 @@ def post_rows(crossed: Crossings, lives: Lives) -> list[Row]:
     rows = [_share("post", SEEN, counted, np.ones(len(counted), bool), account)]
     groups = {name: counted & (crossed.last == proof) for name, proof in STATES.items()}
     for name, here in _merged(groups, account).items():
+        if name != CROSSED and not here.any():
+            continue
         rows.append(_share("post", name, here, counted, account))
         gone, stays = here & lives.removed, here & ~lives.removed
         if name in STATES and not any(0 < _accounts(account, part) < K for part in (gone, stays)):
