@@ -47,20 +47,21 @@ def drawn(rows: Sequence[Mapping[str, Any]], law: Threshold, counter: str, basis
     """The curves with the line that the law draws."""
     number = law.reaches[counter]
     age = channel("age", "age of the post, hours (logarithmic)", scale={"type": "log"})
-    count = channel("median", f"{counter} at least, per post (logarithmic; 0 shown as 1)",
-                    scale={"type": "log"})  # fmt: skip
-    colour = channel("what", "median, and up to the 90 % quantile", "nominal",
-                     sort=[REMOVED, OTHER])  # fmt: skip
+    title = f"{counter} at least, per post (logarithmic; 0 shown as 1)"
+    count = channel("median", title, scale={"type": "log"})
+    colour = channel("what", "median, up to the 90 % quantile, of posts still there and counted at"
+                     " each age", "nominal", sort=[REMOVED, OTHER])  # fmt: skip
+    area = band(age, "median", "p90", colour)
+    area["encoding"]["y"]["title"] = title  # Vega-Lite leaves all titles out where one is null
     at_line: Chart = {
         "data": {"values": [{"number": number, "label": f"{number:,} {counter}"}]},
-        "encoding": {"y": {"field": "number", "type": "quantitative"}},
+        "encoding": {"y": channel("number", title)},
         "layer": [
             {"mark": {"type": "rule", "strokeDash": [4, 3], "color": "#333"}},
             {"mark": {"type": "text", "align": "left", "x": 4, "dy": -7, "color": "#333"},
              "encoding": {"text": {"field": "label", "type": "nominal"}}},
         ],
     }  # fmt: skip
-    layers = [band(age, "median", "p90", colour), line(age, count, colour), at_line]
-    under = f"{basis.text()}; of posts still there and counted at each age"
-    return chart(f"How far posts spread, beside the line of {number:,} {counter}", under,
-                 [dict(row) for row in rows], layers)  # fmt: skip
+    layers = [area, line(age, count, colour), at_line]
+    head = f"How far posts spread, beside the line of {number:,} {counter}"
+    return chart(head, basis.text(), [dict(row) for row in rows], layers)
