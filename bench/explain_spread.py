@@ -140,8 +140,8 @@ def _casflow(model: Model) -> list[Claim]:
     recorded = [one for one in _read(CASFLOW, casflow) if one.crossed_h(LINE) > 1]
     came_ = int(came(recorded, (24.0,)).sum())
     expected = float(asked(model, recorded, (24.0,)).sum())
-    return [at_most(f"DeepHawkes sample of 2016: {LINE} within 24 h, {came_} of {len(recorded)} came,"
-                    " expected off by", abs(expected - came_), "posts", 2)]  # fmt: skip
+    return [at_most(f"DeepHawkes sample of 2016: {LINE} within 24 h, {came_} of {len(recorded)}"
+                    " came, expected off by", abs(expected - came_), "posts", 2)]  # fmt: skip
 
 
 def _rates() -> list[Claim]:

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from vanished.errors import UsageError
 from vanished.explain.growth import History, active_hours, self_exciting, window
@@ -40,7 +41,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """What was learned for one time ahead: the weights of `TERMS`, and the calibration of the
-    scores (log-odds) that they give."""
+    scores that they give (probabilities before calibration)."""
 
     hours: float
     weights: Sequence[float]
@@ -170,7 +171,7 @@ def _chances(
     rows = terms(model, history, np.asarray(counts, float), number, hours)
     found = np.zeros((3, len(hours) + 1))
     for place, (horizon, row) in enumerate(zip(model.horizons, rows, strict=True), 1):
-        found[:, place] = calibrated(horizon.steps, float(row @ np.asarray(horizon.weights)))
+        found[:, place] = calibrated(horizon.steps, float(expit(row @ np.asarray(horizon.weights))))
     middle, low, high = np.maximum.accumulate(found, axis=1)
     return middle, low, high
 

@@ -49,7 +49,7 @@ class FitSettings:
     root: float = 50.0  # reposts that the post itself weighs as
     folds: int = 5  # blocks of time; each is scored by what the others taught
     ridge: float = 1.0  # pulls the weights to zero, as so many cascades would
-    smallest: int = 100  # forecasts in a step of the calibration
+    smallest: int = 50  # forecasts in a step of the calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _horizon(practice: Practice, hours: float, settings: FitSettings) -> Horizon
     scores = np.zeros(len(fold))
     for number in range(settings.folds):
         here = fold == number
-        scores[here] = mine.features[here] @ _weights(mine, ~here, settings.ridge)
+        scores[here] = expit(mine.features[here] @ _weights(mine, ~here, settings.ridge))
     weights = _weights(mine, np.ones(len(fold), bool), settings.ridge)
     return Horizon(hours, tuple(float(weight) for weight in weights),
                    _steps(mine, scores, settings.smallest))  # fmt: skip

@@ -50,7 +50,8 @@ def drawn(rows: Sequence[Mapping[str, Any]], law: Threshold, counter: str, basis
     title = f"{counter} at least, per post (logarithmic; 0 shown as 1)"
     count = channel("median", title, scale={"type": "log"})
     colour = channel("what", "median, up to the 90 % quantile, of posts still there and counted at"
-                     " each age", "nominal", sort=[REMOVED, OTHER])  # fmt: skip
+                     " each age", "nominal", sort=[REMOVED, OTHER],
+                     legend={"titleLimit": 600})  # fmt: skip
     area = band(age, "median", "p90", colour)
     area["encoding"]["y"]["title"] = title  # Vega-Lite leaves all titles out where one is null
     at_line: Chart = {
