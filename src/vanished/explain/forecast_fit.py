@@ -145,23 +145,33 @@ def _crossed_by(cascade: Cascade, number: int) -> float:
 
 
 def _activity(cascades: Sequence[Cascade]) -> tuple[float, ...]:
-    """Reposts by hour of the day beside what posts of the same age get on average, of mean 1.
+    """Reposts by hour of the day, UTC, beside what posts of the same age get; of mean 1.
 
-    Counts come from the first two days. Every hour keeps a tenth of the mean, so that the clock
-    never stands still. Without a fifth of the hours covered, no rhythm is assumed.
+    Each post's share of its first two days counts, by hour of age and of the day, and is taken as
+    the product of both (iterative proportional fitting, Deming and Stephan 1940): posts are
+    published at busy hours and are reposted most when they are young. Every hour keeps a tenth of
+    the mean, so that the clock never stands still. If an hour has no reposts, no rhythm is assumed.
     """
-    gained = np.zeros(24)
+    days = 48
+    came, present = np.zeros((days, 24)), np.zeros((days, 24))
+    ages = np.arange(days + 1.0)
     for cascade in cascades:
         history = cascade.history
-        ages = np.concatenate([[0.0], history.ages_h])
-        more = np.diff(np.concatenate([[0.0], history.middle]))
-        middle = (ages[1:] + ages[:-1]) / 2
-        near = (middle < 48) & (np.diff(ages) <= 1) & (more > 0)
-        hour = ((history.born % DAY) / HOUR + middle[near]).astype(int) % 24
-        np.add.at(gained, hour, more[near])
-    if np.count_nonzero(gained) < 24:
+        if cascade.ended_h < days or history.middle[-1] < 10 or len(history.ages_h) < 10:
+            continue
+        known = np.interp(ages, np.concatenate([[0.0], history.ages_h]),
+                          np.concatenate([[0.0], history.middle]))  # fmt: skip
+        more = np.maximum(np.diff(known), 0)
+        hour = ((history.born % DAY) / HOUR + ages[:-1] + 0.5).astype(int) % 24
+        np.add.at(came, (np.arange(days), hour), more / max(float(more.sum()), 1.0))
+        np.add.at(present, (np.arange(days), hour), 1.0)
+    if not (came.sum(axis=0) > 0).all():
         return QUIET
-    level = np.maximum(gained / gained.mean(), 0.1)
+    level = np.ones(24)
+    for _ in range(50):
+        by_age = came.sum(axis=1) / np.maximum(present @ level, 1e-12)
+        level = came.sum(axis=0) / np.maximum(by_age @ present, 1e-12)
+        level = np.maximum(level / level.mean(), 0.1)
     return tuple(float(value) for value in np.round(level / level.mean(), 3))
 
 
