@@ -24,7 +24,7 @@ QUIET: Final = tuple([1.0] * 24)
 
 S0_H: Final = 300 / 3600  # Zhao et al. 2015: reactions within five minutes are even
 THETA: Final = 0.242  # and fall off with this power after
-BRANCHING_MOST: Final = 3.0  # above it counts would explode within minutes; an estimate of few
+BRANCHING_MOST: Final = 1.0  # above it counts grow without end, and there is no estimate
 STEPS: Final = 24
 
 
