@@ -116,12 +116,12 @@ def test_removal_competes_with_crossing(learned: Model) -> None:
 
 
 def test_a_rounded_counter_widens_the_interval(learned: Model) -> None:
-    sure = forecast(learned, history(40, 60, 75, 85), 300, [3.0])[0]
-    rounded = forecast(learned, history(40, 60, 75, 85, high=110), 300, [3.0])[0]
-    capped = forecast(learned, history(40, 60, 75, 85, high=np.inf), 300, [3.0])[0]
+    sure = forecast(learned, history(50, 90, 120, 140), 300, [3.0])[0]
+    rounded = forecast(learned, history(50, 90, 120, 140, high=190), 300, [3.0])[0]
+    capped = forecast(learned, history(50, 90, 120, 140, high=np.inf), 300, [3.0])[0]
     assert rounded.high > sure.high
     assert rounded.low <= rounded.crossing <= rounded.high
-    assert capped.high == 1, "85 and more may be 300 already"
+    assert capped.high == 1, "140 and more may be 300 already"
     assert forecast(learned, history(60, 310), 300, [3.0])[0].crossing == 1
 
 

@@ -127,7 +127,7 @@ def test_posts_that_their_authors_took_down_were_not_removed() -> None:
 def test_no_cell_tells_of_fewer_than_five_accounts() -> None:
     few = [gone(f"f{n}", 3, 4, "platform", account=f"f{n}") for n in range(4)]
     many = [post(f"m{n}", account=f"m{n}") for n in range(9)]
-    counts = counted(*(count(row["post"], 2, 800 if row in few else 3) for row in few + many))
+    counts = counted(*(count(str(row["post"]), 2, 800 if row in few else 3) for row in few + many))
     found = spread(table(*few, *many), counts)
     shown = [row for row in found.table().to_pylist() if row["n"]]
     assert all(row["n"] not in (4, 9) for row in shown), "9 of 13 tells that 4 crossed"

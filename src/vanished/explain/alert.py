@@ -92,13 +92,14 @@ class Alert:
         rows = [r for r in self.rows.to_pylist() if r["hours"] == last][:20]
         rows = [row | {"name": f"{row['post'][:16]} ({row['counter']})"} for row in rows]
         name = channel("name", None, "nominal", sort=None)
-        x = channel("crossing", f"probability of crossing within {last:g} h, 95 % interval",
-                    scale={"domain": [0, 1]})  # fmt: skip
+        title = f"probability of crossing within {last:g} h, 95 % interval"
+        x = channel("crossing", title, scale={"domain": [0, 1]}, axis={"format": ".0%"})
         dots: Chart = {"mark": {"type": "point", "filled": True, "size": 70},
                        "encoding": {"x": x, "y": name}}  # fmt: skip
+        ends = whiskers(name, "low", "high", lying=True)
+        ends["encoding"]["x"]["title"] = title  # Vega-Lite leaves all titles out where one is null
         under = f"{self.basis.text()}; asked at {at(self.asked_at):%Y-%m-%d %H:%M} UTC"
-        found = chart(f"Will it cross {self.line.name}?", under, rows,
-                      [whiskers(name, "low", "high", lying=True), dots])  # fmt: skip
+        found = chart(f"Will it cross {self.line.name}?", under, rows, [ends, dots])
         found["height"] = max(60, 24 * len(rows))
         return found
 
