@@ -105,7 +105,7 @@ def _ever(recorded: Sequence[Recorded], cut: int) -> list[Claim]:
     """Crossing at any time, by the final counter: learned with that label."""
     forever = 24.0 * 365
     known = [_ended(one, forever) for one in recorded[:cut]]
-    model = fit(known, replace(FitSettings(), horizons_h=(24, forever - 24)))
+    model = fit(known, replace(FitSettings(), ages_h=(1,), horizons_h=(24, forever - 24)))
     later = recorded[cut:]
     p = asked(model, later, (forever - 24,))[:, 0]
     y = np.asarray([one.final >= LINE for one in later], float)

@@ -13,6 +13,7 @@ from tests.explain.test_window import gone, post, table
 from vanished.archive import arrow
 from vanished.errors import UsageError
 from vanished.explain.crossing import NEVER, Proof, crossings, looks, story_above
+from vanished.explain.exposure import exposure, hazards, lives, rate
 from vanished.explain.result import facts
 from vanished.explain.spread import SpreadSettings, spread
 from vanished.explain.spread_rows import AFTER, BEFORE, CROSSED, RATIO
@@ -66,15 +67,33 @@ def test_a_run_of_looks_proves_less_until_its_end() -> None:
 
 
 def test_the_posts_of_a_story_cross_together() -> None:
-    posts = table(post("a"), post("b"), post("c"), post("d"))
+    posts = table(post("a"), post("b"), post("c"), post("d"), post("e"), post("f"))
     counts = counted(
+        count("e", 1, 9_000), count("f", 1, 2), count("f", 2, 8),
         count("a", 1, 200), count("b", 2, 200), count("a", 3, 299, 310), count("a", 4, 100),
         count("b", 5, 201), count("c", 1, 499), count("d", 1, 400), count("d", 2, 480),
     )  # fmt: skip
-    story = np.asarray([0, 0, -1, 1])
-    above = story_above(4, looks(posts, counts, LINE), story, LINE)
+    story = np.asarray([0, 0, -1, 1, 2, 3])
+    above = story_above(6, looks(posts, counts, LINE), story, LINE)
     assert hours(int(above[0])) == 5, "299 + 201, though one counter fell: by its lower ends"
     assert above[1] == NEVER, "a post does not count twice"
+    assert (hours(int(above[2])), above[3]) == (1, NEVER), "a large post counts for its own story"
+
+
+def test_hours_at_risk_are_parted_where_the_line_was_proven() -> None:
+    removed = gone("a", 1, 1, "platform", published_at=DAY, first_seen_at=DAY)
+    removed |= {"alive_until": DAY + 5 * HOUR, "gone_by": DAY + 7 * HOUR}
+    stays = post("b", account="b", alive_until=DAY + 10 * HOUR)
+    posts = table(removed, stays)
+    counts = counted(
+        count("a", 1, 3), count("a", 3, 500), count("a", 5, 600),
+        count("b", 2, 10), count("b", 4, 400, None), count("b", 7, 450),
+    )  # fmt: skip
+    found = exposure(lives(posts), looks(posts, counts, LINE), (2.0, 4.0))
+    before, after = rate(found, after=False), rate(found, after=True)
+    assert (before.hours, before.losses) == (2 + 2 + 3, 0), "what the counter left open is in none"
+    assert (after.hours, after.losses) == (3, 1), "to the middle of the interval of loss"
+    assert hazards(found, 3) == [0, 0, 0]
 
 
 def test_a_removal_counts_on_the_side_that_was_proven() -> None:
