@@ -30,7 +30,7 @@ CASFLOW = DATA / "casflow-sample/dataset/sample/dataset.txt"
 LINE = 500
 HOURS = (1.0, 3.0, 6.0, 24.0)
 TRAINED = 0.6  # of the cascades, by time
-REPEATS = 200
+REPEATS = 100
 EFFECT = 3.0
 
 Floats = NDArray[np.float64]
@@ -150,7 +150,7 @@ def _rates() -> list[Claim]:
     for effect in (1.0, EFFECT):
         held, positive, logs = 0, 0, []
         for seed in range(REPEATS):
-            world = CascadeWorld(after=effect, uneven=0.8, posts=600, accounts=60, most=700)
+            world = CascadeWorld(after=effect, uneven=0.8, posts=600, accounts=60, most=520)
             made = cascades(seed, world)
             rows = spread(made.posts, made.counts).table().to_pylist()
             row = next(row for row in rows if row["finding"] == RATIO)

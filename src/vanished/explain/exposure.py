@@ -1,7 +1,7 @@
 """Removals over time at risk, before and after a post is proven to have crossed a line.
 
-In: posts with their looks. Out: hours at risk and removals by age, platform and account, the two
-rates, and their ratio among posts of the same age and platform. Whether the line is why they differ
+In: posts with their looks. Out: hours at risk and removals by age and account, the two rates, and
+their ratio among posts of the same account and age. Whether the line is why they differ
 is not shown: what spreads far differs in more than its spread.
 """
 
@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import stdtr, stdtrit
 
 from vanished.explain.crossing import NEVER, Looks, Proof
 from vanished.explain.fate import Fate, fates
-from vanished.explain.shares import Z
 from vanished.model import HOUR
 
 Floats = NDArray[np.float64]
@@ -42,7 +41,7 @@ class Lives:
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """Time at risk in rows: hours and losses of an account's posts in one stratum (age and
-    platform), before crossing or `after` it."""
+    account or platform), before crossing or `after` it."""
 
     stratum: Ints
     account: Ints
@@ -92,8 +91,14 @@ def lives(posts: pa.Table, *, open_too: bool = False) -> Lives:
     )
 
 
-def exposure(of: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
-    """Hours at risk and removals by age and platform, before and after crossing.
+def exposure(
+    of: Lives, found: Looks, ages_h: Sequence[float], *, within_accounts: bool = True
+) -> Exposure:
+    """Hours at risk and removals by age and account, before and after crossing.
+
+    Strata are an age and an account, or an age and a platform. Where accounts differ in how often
+    they lose posts, platforms as strata make the ratio too small: accounts that lose many have few
+    old posts left to compare.
 
     What counts is what the last look had proven: a look proves a state for the time from it to the
     next look, so that a post is after its crossing only once that was known while it was alive.
@@ -117,12 +122,13 @@ def exposure(of: Lives, found: Looks, ages_h: Sequence[float]) -> Exposure:
         stop - of.born[post],
     )
     edges = np.concatenate([[0.0], np.asarray(ages_h, float) * HOUR, [np.inf]])
+    group = of.account if within_accounts else of.platform
     parts = []
     for number in range(len(edges) - 1):
         hours = (np.minimum(to, edges[number + 1]) - np.maximum(from_, edges[number])) / HOUR
         here = hours > 0
         died = lost & (to > edges[number]) & (to <= edges[number + 1])
-        stratum = of.platform[post[here]] * (len(edges) - 1) + number
+        stratum = group[post[here]] * (len(edges) - 1) + number
         parts.append((stratum, of.account[post[here]], after[here], died[here] * 1.0, hours[here]))
     return Exposure(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -142,7 +148,7 @@ def ratio(found: Exposure) -> Ratio:
     """The Mantel-Haenszel rate ratio over strata (Rothman, Greenland and Lash 2008, ch. 15).
 
     Its variance is linearised with accounts as clusters (Binder 1983), since removals of one
-    account's posts go together.
+    account's posts go together; the interval is of Student's t with the accounts that lost a post.
     """
     s, after = found.stratum, found.after
     strata = int(s.max(initial=-1)) + 1
@@ -154,7 +160,8 @@ def ratio(found: Exposure) -> Ratio:
     if not (top and bottom):
         return Ratio(None, None, None, None)
     value = top / bottom
-    if len(np.unique(found.account[found.losses > 0])) < 2:
+    losing = len(np.unique(found.account[found.losses > 0]))
+    if losing < 2:
         return Ratio(value, None, None, None)
     # derivatives of log(top / bottom) by the losses and hours of each row
     by_loss = np.where(after, t[0][s] / whole[s] / top, -t[1][s] / whole[s] / bottom)
@@ -163,8 +170,9 @@ def ratio(found: Exposure) -> Ratio:
     each = np.bincount(found.account, by_loss * found.losses + by_hour * found.hours)
     each = each[np.unique(found.account)]
     error = math.sqrt(len(each) / (len(each) - 1) * float(((each - each.mean()) ** 2).sum()))
-    low, high = value * math.exp(-Z * error), value * math.exp(Z * error)
-    return Ratio(value, low, high, float(2 * ndtr(-abs(math.log(value)) / error)))
+    far = float(stdtrit(losing - 1, 0.975)) * error
+    p = 2 * float(stdtr(losing - 1, -abs(math.log(value)) / error))
+    return Ratio(value, value * math.exp(-far), value * math.exp(far), p)
 
 
 def hazards(found: Exposure, ages: int) -> list[float]:

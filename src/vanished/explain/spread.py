@@ -1,8 +1,8 @@
 """How far posts and stories spread, and whether they vanished before or after they crossed a line.
 
 In: tables of posts and counts, and of stories if there are any. Out: how many crossed and when,
-what became of them, removals before and after crossing beside posts of the same age, and a counter
-by age. Removal ends a cascade: what a removed post would have reached is not said here.
+what became of them, removals before and after crossing among posts of the same account and age, and
+a counter by age. Removal ends a cascade: what a removed post would have reached is not said here.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ CAVEATS: Final = (
     "A counter that the platform does not show proves nothing: a post can have crossed by its views"
     " where only reposts are shown.",
     "The sum over a story is a lower bound: copies that nobody watched are not in it.",
-    "Rates before and after crossing are of posts of the same age and platform; what spreads far"
-    " also differs in author and content, so the ratio is an association.",
+    "Rates before and after crossing are compared among posts of the same account and age, or"
+    " platform and age if so set; what spreads far also differs in content, so the ratio is an"
+    " association.",
     "Only removals by platform or law count, and with open causes where that was asked for.",
     "Counts are what a platform showed. Whether a post was unlawful is not asked here.",
     f"Groups of fewer than {K} accounts are counted together with others, or not shown.",
@@ -58,6 +59,7 @@ class SpreadSettings:
     threshold: str = "cn-defamation-2013"  # id of the line
     ages_h: Sequence[float] = (1, 3, 6, 12, 24, 48, 96, 168, 336, 720)
     """Hours of age that part the strata in which removals are compared."""
+    within_accounts: bool = True  # compare posts of one account; or else of one platform
     open_too: bool = False  # losses with an open cause count as removed as well
 
     def __post_init__(self) -> None:
@@ -105,7 +107,8 @@ class Spread:
         if when["n"]:
             lines.append(f"The median age at crossing of {when['n']:.0f} posts lies between"
                          f" {when['low']:.1f} and {when['high']:.1f} h.")  # fmt: skip
-        lines.append(_compared(rows))
+        group = "account" if self.settings.within_accounts else "platform"
+        lines.append(_compared(rows, group))
         summed = rows.get(("story", SUMMED))
         if summed and summed["of"]:
             lines.append(f"{summed['n']:.0f} of {summed['of']:.0f} stories crossed by the sum over"
@@ -135,7 +138,8 @@ def spread(
     line = lines[settings.threshold]
     found = looks(posts, counts, line.reaches)
     crossed, of = crossings(posts.num_rows, found), lives(posts, open_too=settings.open_too)
-    rows = post_rows(crossed, of) + rate_rows(exposure(of, found, settings.ages_h))
+    at_risk = exposure(of, found, settings.ages_h, within_accounts=settings.within_accounts)
+    rows = post_rows(crossed, of) + rate_rows(at_risk)
     by_story, more = _stories(posts, found, stories, line, of)
     counter = max(line.reaches, key=lambda name: int(found.low[name].max(initial=0) > 0))
     return Spread(
@@ -198,7 +202,7 @@ def _share_said(row: Mapping[str, Any]) -> str:
     return f"{row['n']:.0f} of {row['of']:.0f}: {row['finding']} ({row['value']:.1%}{between})."
 
 
-def _compared(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+def _compared(rows: Mapping[tuple[str, str], Mapping[str, Any]], group: str) -> str:
     """The sentence on removals before and after."""
     both = rows["post", RATIO]
     if both["value"] is None:
@@ -208,5 +212,5 @@ def _compared(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
         f"; 95 % interval {both['low']:.2f} to {both['high']:.2f}, p = {both['p']:.2g}"
     )  # fmt: skip
     return (f"{after:.2f} removals per 1,000 post-hours after crossing, {before:.2f} before; at the"
-            f" same age and platform crossing is associated with {both['value']:.2f} times the rate"
+            f" same {group} and age crossing is associated with {both['value']:.2f} times the rate"
             f"{between}.")  # fmt: skip

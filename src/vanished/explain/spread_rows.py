@@ -66,7 +66,7 @@ def post_rows(crossed: Crossings, lives: Lives) -> list[Row]:
 
 
 def rate_rows(found: Exposure) -> list[Row]:
-    """Removals an hour before and after, and their ratio at the same age and platform."""
+    """Removals an hour before and after, and their ratio in the strata."""
     rows, shown = [], True
     for name in (BEFORE, AFTER):
         side = rate(found, after=name == AFTER)
