@@ -30,14 +30,14 @@ CASFLOW = DATA / "casflow-sample/dataset/sample/dataset.txt"
 LINE = 500
 HOURS = (1.0, 3.0, 6.0, 24.0)
 TRAINED = 0.6  # of the cascades, by time
-REPEATS = 100
+REPEATS = 200
 EFFECT = 3.0
 
 Floats = NDArray[np.float64]
 
 
 def run() -> tuple[list[Claim], list[Peer]]:
-    """The claims on real and simulated cascades. Takes about eight minutes."""
+    """The claims on real and simulated cascades. Takes about four minutes."""
     recorded = _read(CED, ced)
     cut = int(TRAINED * len(recorded))
     later = recorded[cut:]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ from scipy.special import stdtr, stdtrit
 from vanished.explain.crossing import NEVER, Looks, Proof
 from vanished.explain.fate import Fate, fates
 from vanished.model import HOUR
+
+GROUPS: Final = 100
+"""Of accounts that the jackknife leaves out in turn, at most."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -68,7 +72,7 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Ratio:
     """Rate after over rate before, with a 95 % interval and the p of a two-sided test of 1; None
-    where one side has no losses or all losses are of one account."""
+    where one side has no losses to compare, and no interval where one account has all of them."""
 
     value: float | None
     low: float | None
@@ -147,32 +151,48 @@ def rate(found: Exposure, *, after: bool) -> Rate:
 def ratio(found: Exposure) -> Ratio:
     """The Mantel-Haenszel rate ratio over strata (Rothman, Greenland and Lash 2008, ch. 15).
 
-    Its variance is linearised with accounts as clusters (Binder 1983), since removals of one
-    account's posts go together; the interval is of Student's t with the accounts that lost a post.
+    Its interval is of a jackknife on the logarithm that leaves out one account at a time, or one of
+    `GROUPS` groups of accounts, since removals of one account's posts go together. With Student's
+    t.
     """
-    s, after = found.stratum, found.after
-    strata = int(s.max(initial=-1)) + 1
-    sides = (~after, after)
-    d = [np.bincount(s[side], found.losses[side], strata) for side in sides]
-    t = [np.bincount(s[side], found.hours[side], strata) for side in sides]
-    whole = np.maximum(t[0] + t[1], 1e-12)
-    top, bottom = float((d[1] * t[0] / whole).sum()), float((d[0] * t[1] / whole).sum())
-    if not (top and bottom):
+    losses, hours = _sums(found, np.ones(len(found.stratum), bool))
+    tells = (hours > 0).all(axis=1) & (losses.sum(axis=1) > 0)  # other strata compare nothing
+    losses, hours = losses[tells], hours[tells]
+    whole = _log_ratio(losses, hours)
+    if whole is None:
         return Ratio(None, None, None, None)
-    value = top / bottom
-    losing = len(np.unique(found.account[found.losses > 0]))
-    if losing < 2:
-        return Ratio(value, None, None, None)
-    # derivatives of log(top / bottom) by the losses and hours of each row
-    by_loss = np.where(after, t[0][s] / whole[s] / top, -t[1][s] / whole[s] / bottom)
-    slope = (d[1] / top + d[0] / bottom) / whole**2
-    by_hour = np.where(after, -(slope * t[0])[s], (slope * t[1])[s])
-    each = np.bincount(found.account, by_loss * found.losses + by_hour * found.hours)
-    each = each[np.unique(found.account)]
-    error = math.sqrt(len(each) / (len(each) - 1) * float(((each - each.mean()) ** 2).sum()))
-    far = float(stdtrit(losing - 1, 0.975)) * error
-    p = 2 * float(stdtr(losing - 1, -abs(math.log(value)) / error))
-    return Ratio(value, value * math.exp(-far), value * math.exp(far), p)
+    names, account = np.unique(found.account, return_inverse=True)
+    told = np.unique(account[tells[found.stratum]])
+    groups = min(GROUPS, len(told))
+    group = np.full(len(names), -1)
+    group[told] = np.arange(len(told)) % groups
+    without = []
+    for number in range(groups):
+        lost, at_risk = _sums(found, group[account] == number)
+        without.append(_log_ratio(losses - lost[tells], hours - at_risk[tells]))
+    left = np.asarray([value for value in without if value is not None])
+    if groups < 2 or len(left) < groups:
+        return Ratio(math.exp(whole), None, None, None)
+    error = math.sqrt((groups - 1) / groups * float(((left - left.mean()) ** 2).sum()))
+    far = float(stdtrit(groups - 1, 0.975)) * error
+    p = 2 * float(stdtr(groups - 1, -abs(whole) / error)) if error else 1.0
+    return Ratio(math.exp(whole), math.exp(whole - far), math.exp(whole + far), p)
+
+
+def _sums(found: Exposure, chosen: Flags) -> tuple[Floats, Floats]:
+    """Losses and hours of the chosen rows, of shape (strata, before and after)."""
+    size = 2 * (int(found.stratum.max(initial=-1)) + 1)
+    cell = 2 * found.stratum[chosen] + found.after[chosen]
+    losses = np.bincount(cell, found.losses[chosen], size).reshape(-1, 2)
+    return losses, np.bincount(cell, found.hours[chosen], size).reshape(-1, 2)
+
+
+def _log_ratio(losses: Floats, hours: Floats) -> float | None:
+    """The logarithm of the ratio over strata; None where one side has no losses to compare."""
+    whole = np.maximum(hours.sum(axis=1), 1e-12)
+    top = float((losses[:, 1] * hours[:, 0] / whole).sum())
+    bottom = float((losses[:, 0] * hours[:, 1] / whole).sum())
+    return math.log(top / bottom) if min(top, bottom) > 1e-9 else None
 
 
 def hazards(found: Exposure, ages: int) -> list[float]:
