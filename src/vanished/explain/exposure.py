@@ -183,8 +183,9 @@ def _sums(found: Exposure, chosen: Flags) -> tuple[Floats, Floats]:
     """Losses and hours of the chosen rows, of shape (strata, before and after)."""
     size = 2 * (int(found.stratum.max(initial=-1)) + 1)
     cell = 2 * found.stratum[chosen] + found.after[chosen]
-    losses = np.bincount(cell, found.losses[chosen], size).reshape(-1, 2)
-    return losses, np.bincount(cell, found.hours[chosen], size).reshape(-1, 2)
+    losses = np.bincount(cell, found.losses[chosen], size).astype(float)
+    hours = np.bincount(cell, found.hours[chosen], size).astype(float)
+    return losses.reshape(-1, 2), hours.reshape(-1, 2)
 
 
 def _log_ratio(losses: Floats, hours: Floats) -> float | None:
