@@ -2,8 +2,9 @@
 
 In: a world with known truth, real posts that lie beside the checkout, and 10^6 short texts. Out:
 claims. Seconds are of the processor: each runs once, in a process of its own, and a busy machine
-slows whichever it meets. We start from the texts as they are, the peer from texts that were folded for it, with the
-same shingles; it does no exact look and makes no groups, we do both within our time.
+slows whichever it meets. We start from the texts as they are, the peer from texts that were folded
+for it, with the same shingles; it does no exact look and makes no groups, we do both within our
+time.
 """
 
 from __future__ import annotations

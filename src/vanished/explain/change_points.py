@@ -141,7 +141,7 @@ def dispersion(removed: ArrayLike, at_risk: ArrayLike) -> float:
     if both.sum() < 8:
         return 1.0
     differences = (values[1:] - values[:-1])[both]
-    expected = (1 / n[1:] + 1 / n[:-1])[both]  # of independent posts
+    expected = 1 / n[1:][both] + 1 / n[:-1][both]  # of independent posts
     standard = differences / np.sqrt(expected)
     scale = 1.4826 * float(np.median(np.abs(standard - np.median(standard))))
     return max(1.0, scale**2)

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from vanished.errors import UsageError
 from vanished.explain import speed_shown
 from vanished.explain.ages import Ages, Flags, Ints, Latency, ages, births
-from vanished.explain.fate import Fate
 from vanished.explain.cells import NONE, OTHER, folded
+from vanished.explain.fate import Fate
 from vanished.explain.lives import Lives, lives
 from vanished.explain.result import Basis, Chart
 from vanished.explain.speed_settings import By, SpeedSettings
