@@ -73,7 +73,9 @@ def looks(posts: pa.Table, counts: pa.Table, reaches: Mapping[str, int]) -> Look
     for name in reaches:
         shown = pc.or_(shown, pc.is_valid(counts[f"{name}_low"]))
     chosen = pc.and_(pc.is_valid(at_row), shown)
-    counts, post = counts.filter(chosen), _ints(at_row.filter(chosen), 0)
+    ends_of = [f"{name}_{end}" for name in reaches for end in ("low", "high")]
+    counts = counts.select(["at", "until", *ends_of]).filter(chosen)  # a copy: not of all columns
+    post = _ints(at_row.filter(chosen), 0)
     order = np.lexsort((_ints(counts["at"], 0), post))
     ends = {
         name: (
