@@ -18,11 +18,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from vanished.explain.contrast import codes
 from vanished.explain.fate import Fate, fates
 from vanished.model import DAY, HOUR, Micros
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+_PRIOR: Final = 2.0  # removals
 _AGES: Final = (HOUR, 6 * HOUR, DAY, 3 * DAY)  # posts between two of them are removed alike
 
 
@@ -43,6 +45,7 @@ class RateSettings:
     age_days: float = 7.0  # of posts at risk, from their publication, or first sight
     open_too: bool = False  # count losses of an open cause as removals
     covered: float = 0.5  # of a bin, below which it is missing
+    by_account: bool = False  # posts at risk also weigh as much as their account's are removed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,13 +136,21 @@ def removal_rate(
     if of is Of.LOSSES:
         at_risk = _spread(times.last, times.gone, counted & times.lost, edges)
     else:
-        at_risk = np.maximum(_standardized(times, counted, settings.age_days, edges), removed)
+        weight = np.ones(len(counted))
+        if settings.by_account:
+            weight = _account_weights(codes(posts["account"]), times, counted, settings.age_days)
+        at_risk = _standardized(times, counted, settings.age_days, edges, weight)
+        at_risk = np.maximum(at_risk, removed)
     covered = 1 - gaps_within(coverage, edges)
     return RemovalRate(edges, removed, at_risk, covered, of, settings)
 
 
 def _standardized(
-    times: Moments, counted: Flags, age_days: float, edges: NDArray[np.int64]
+    times: Moments,
+    counted: Flags,
+    age_days: float,
+    edges: NDArray[np.int64],
+    weight: Floats,
 ) -> Floats:
     """Posts at risk in each bin, each age weighted by its removals to the average of all ages."""
     oldest = round(age_days * DAY)
@@ -150,7 +161,7 @@ def _standardized(
     for young, old in pairwise(ages):
         start = np.maximum(times.start, times.born + young)
         end = np.minimum(times.middle, times.born + old)
-        exposed.append(_exposure(start, end, times.known, edges))
+        exposed.append(_exposure(start, end, times.known, edges, weight))
         last = old if old < oldest else old + 1
         removed.append(int(((at_age >= young) & (at_age < last)).sum()))
     total = np.asarray([part.sum() for part in exposed])
@@ -201,13 +212,32 @@ def _spread(
 
 
 def _exposure(
-    start: NDArray[np.int64], end: NDArray[np.int64], which: Flags, edges: NDArray[np.int64]
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    which: Flags,
+    edges: NDArray[np.int64],
+    weight: Floats,
 ) -> Floats:
-    """How many of `which` were there in each bin, on average."""
+    """How many of `which` were there in each bin, on average, each counted `weight` times."""
     which = which & (end > start)
-    a, b = start[which].astype(float), end[which].astype(float)
-    one = np.ones(len(a))
-    return np.diff(_ramps(a, one, edges) - _ramps(b, one, edges)) / np.diff(edges)
+    a, b, each = start[which].astype(float), end[which].astype(float), weight[which]
+    return np.diff(_ramps(a, each, edges) - _ramps(b, each, edges)) / np.diff(edges)
+
+
+def _account_weights(
+    account: NDArray[np.int32], times: Moments, counted: Flags, age_days: float
+) -> Floats:
+    """How much more than the average each post's account is removed, drawn towards the average as
+    if it had `_PRIOR` removals more of the average kind."""
+    end = np.minimum(times.middle, times.born + round(age_days * DAY))
+    exposed = np.where(times.known, np.maximum(end - times.start, 0), 0) / DAY
+    lost = np.bincount(account, weights=counted & times.removed)
+    risk = np.bincount(account, weights=exposed)
+    if not lost.sum() or not risk.sum():
+        return np.ones(len(account))
+    average = lost.sum() / risk.sum()
+    found = (lost + _PRIOR) / (risk * average + _PRIOR)
+    return np.asarray(found[account], float)
 
 
 def _ramps(start: Floats, slope: Floats, edges: NDArray[np.int64]) -> Floats:
