@@ -101,6 +101,28 @@ def test_a_post_has_one_row_with_its_latest_verdict_and_words(tmp_path: Path) ->
     assert (c["state"], c["alive_until"], c["looks"], c["failed"]) == ("unknown", None, 2, 2)
 
 
+def test_a_first_proof_is_not_later_than_the_last_safe_one(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "journal")
+    verdicts = [
+        Judgement(9 * DAY, gone("a", DAY - HOUR, 5 * DAY, Cause.PLATFORM)),
+        Judgement(9 * DAY, gone("b", None, 5 * DAY, Cause.PLATFORM)),
+    ]
+    journal = Journal.open(tmp_path / "journal", writable=True)
+    journal.flush(
+        {
+            "observations": columns.OBSERVATIONS.encode([look("a", DAY), look("b", DAY)]),
+            "posts": columns.POSTS.encode([PostFacts(key, "z", "lab", DAY, DAY) for key in "ab"]),
+            "verdicts": columns.VERDICTS.encode(verdicts),
+        },
+        1,
+    )
+    connection = journal.connect()
+    a, b = arrow.posts(connection).to_pylist()
+    connection.close()
+    assert (a["alive_from"], a["alive_until"]) == (DAY - HOUR, DAY - HOUR)
+    assert (b["alive_from"], b["alive_until"]) == (None, None), "the verdict believes no look"
+
+
 def test_counters_are_intervals_cut_at_the_end_and_of_the_posts_asked_for(tmp_path: Path) -> None:
     with past(tmp_path) as con:
         posts = arrow.posts(con)

@@ -26,7 +26,9 @@ POSTS: Final = pa.schema(
         ("platform", pa.string()),
         ("published_at", TIME),  # as the platform claims; null where it does not
         ("first_seen_at", TIME),
-        ("alive_from", TIME),  # start of the first request that proved it alive; null: none did
+        # Start of the first request that proved it alive, and not after `alive_until`, which leaves
+        # room for the age of a stale copy; null: none did.
+        ("alive_from", TIME),
         ("alive_until", TIME),  # it was lost after this, or proven alive until then; null: never
         ("gone_by", TIME),  # it was lost by then; null unless state is gone
         ("state", pa.string()),  # State of the latest verdict, or of the looks if there is none
@@ -110,7 +112,9 @@ _POSTS = (
         any_value(published_at) as published_at, min(first_seen_at) as first_seen_at
     from posts group by key
 )
-select k.key as post, k.account, k.platform, k.published_at, k.first_seen_at, s.alive_from,
+select k.key as post, k.account, k.platform, k.published_at, k.first_seen_at,
+    case when l.v.state = 'gone' then case when l.v.last_alive_at is not null
+        then least(s.alive_from, l.v.last_alive_at) end else s.alive_from end as alive_from,
     case when l.v.state = 'gone' then l.v.last_alive_at else s.alive_until end as alive_until,
     case when l.v.state = 'gone' then l.v.first_gone_at end as gone_by,
     coalesce(l.v.state, case when s.alive_until is null then 'unknown' else 'alive' end) as state,

@@ -47,14 +47,14 @@ class Past:
 
         return met_within(arrow.posts(self._past), self.window)
 
-    def all_posts(self) -> pa.Table:
-        """Posts that were met before the window's end, whenever that was."""
+    def of_platform(self, platform: str) -> pa.Table:
+        """Posts of this platform instead of the window's."""
         from dataclasses import replace
 
         from vanished.archive import arrow
         from vanished.explain.window import met_within
 
-        return met_within(arrow.posts(self._past), replace(self.window, since=None))
+        return met_within(arrow.posts(self._past), replace(self.window, platforms=(platform,)))
 
     def counts(self, posts: pa.Table) -> pa.Table:
         """What the counters of these posts showed before the window's end."""
