@@ -130,6 +130,9 @@ def test_counters_are_intervals_cut_at_the_end_and_of_the_posts_asked_for(tmp_pa
         (only,) = arrow.counts(con, posts, 2 * DAY).to_pylist()
         (_, cut) = arrow.counts(con, posts, 2 * DAY + HOUR).to_pylist()
         assert arrow.counts(con, posts.slice(1)).num_rows == 0
+        (views,) = arrow.counts(con, posts, counters=["views"]).to_pylist()
+        assert arrow.counts(con, posts, counters=["likes"]).schema == arrow.COUNTS
+    assert (views["reposts_low"], views["views_low"]) == (None, 10_000)
     assert (first["reposts_low"], first["views_low"], first["views_high"]) == (3, 10_000, None)
     assert (second["at"], second["until"], second["reposts_high"]) == (2 * DAY + 1, 3 * DAY, 9)
     assert only == first

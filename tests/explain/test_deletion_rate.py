@@ -42,7 +42,7 @@ def test_it_finds_planted_strings_without_being_asked() -> None:
     found = deletion_rates(world.posts)
     assert set(world.singles) <= {one.term for one in found.found}
     assert found.table().num_rows == len(found.found)
-    assert str(found.posts) in found.chart()["title"]["subtitle"]
+    assert str(found.posts) in " ".join(found.chart()["title"]["subtitle"])
     assert "12000 posts of watched accounts" in found.text()
 
 

@@ -138,7 +138,7 @@ def test_results_have_the_shape_that_reports_take() -> None:
         assert facts(result)["rows"] == table.to_pylist()
         assert "associated with removal among watched accounts" in result.text()
         assert "caus" not in result.text()
-        assert str(result.compared) in result.chart()["title"]["subtitle"]
+        assert str(result.compared) in " ".join(result.chart()["title"]["subtitle"])
     row = said.table().to_pylist()[0]
     assert row["log_odds_low"] < row["log_odds"] < row["log_odds_high"]
     assert row["low"] < row["share"] < row["high"]

@@ -7,7 +7,7 @@ the latest verdict beside its post. Needs the extra `explain` (pyarrow).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -143,14 +143,12 @@ from accounts a left join latest l on l.subject = a.key left join seen s on s.su
 group by a.key order by 3, 1
 """
 )
+COUNTERS: Final = ("reposts", "views", "likes", "comments")
 _COUNTS = f"""
 select subject as post, answered_at as at,
-    least(greatest(answered_at, last_asked_at), $until) as until,
-    reposts_low, reposts_high, views_low, views_high, likes_low, likes_high, comments_low,
-    comments_high
+    least(greatest(answered_at, last_asked_at), $until) as until, {{columns}}
 from observations where kind = '{Kind.ALIVE.value}' and answered_at < $until
-    and coalesce(reposts_low, views_low, likes_low, comments_low) is not null
-    and subject in (select post from chosen)
+    and coalesce({{lows}}) is not null and subject in (select post from chosen)
 order by subject, answered_at
 """
 _COVERAGE = """
@@ -177,13 +175,23 @@ def accounts(past: duckdb.DuckDBPyConnection) -> pa.Table:
 
 
 def counts(
-    past: duckdb.DuckDBPyConnection, posts: pa.Table, until: Micros | None = None
+    past: duckdb.DuckDBPyConnection,
+    posts: pa.Table,
+    until: Micros | None = None,
+    counters: Sequence[str] = COUNTERS,
 ) -> pa.Table:
     """What counters of these posts showed, a row for each run of looks that showed the same:
-    `COUNTS`. With `until`, what they had shown before then."""
+    `COUNTS`, null but for `counters`. With `until`, what they had shown before then."""
+    names = [f"{counter}_{end}" for counter in counters for end in ("low", "high")]
+    lows = ", ".join(f"{counter}_low" for counter in (*counters, "null"))
+    query = _COUNTS.format(columns=", ".join(names), lows=lows.replace("null_low", "null"))
+    schema = pa.schema([field for field in COUNTS if field.name in ("post", "at", "until", *names)])
     with _chosen(past, posts):
-        last = INT64_MAX if until is None else until
-        return _table(past, _COUNTS, COUNTS, {"until": last})
+        found = _table(past, query, schema, {"until": INT64_MAX if until is None else until})
+    for place, field in enumerate(COUNTS):
+        if field.name not in schema.names:
+            found = found.add_column(place, field, pa.nulls(found.num_rows, field.type))
+    return found
 
 
 def coverage(past: duckdb.DuckDBPyConnection) -> pa.Table:

@@ -259,11 +259,13 @@ def spread(
     with past(folder, since, until, platform) as opened:
         from vanished.explain.spread import SpreadSettings
         from vanished.explain.spread import spread as analyse
+        from vanished.explain.thresholds import threshold as line
 
         posts = opened.posts()
         members = None if opened.sealed else stories_of(opened, posts, each)
         settings = SpreadSettings(threshold, open_too=open_too)
-        result = analyse(posts, opened.counts(posts), members, settings)
+        counts = opened.counts(posts, line(threshold).reaches)
+        result = analyse(posts, counts, members, settings)
     tell(result, chart, save, rows, as_json)
 
 
@@ -400,10 +402,9 @@ def alert(
         from vanished.clock import SystemClock
         from vanished.explain.alert import AlertSettings
         from vanished.explain.alert import alert as analyse
+        from vanished.explain.thresholds import threshold as line
 
         posts = opened.posts()
-        result = analyse(
-            posts, opened.counts(posts), account or agreed, agreed, SystemClock().now(),
-            AlertSettings(threshold),
-        )  # fmt: skip
+        counts, now = opened.counts(posts, line(threshold).reaches), SystemClock().now()
+        result = analyse(posts, counts, account or agreed, agreed, now, AlertSettings(threshold))
     tell(result, chart, save, rows, as_json)

@@ -111,7 +111,7 @@ class Campaigns:
             "share", f"removed, share of {self.rate.of.value} a bin", axis={"format": ".1%"}
         )
         dots = {"mark": {"type": "point", "size": 9, "opacity": 0.5}, "encoding": {"x": x, "y": y}}
-        steps = line(x, channel("level", None), step=True)
+        steps = line(x, channel("level", y["title"]), step=True)
         steps["mark"] |= {"color": "#d1603d", "strokeWidth": 2.5}
         gaps = [{"from": int(edges[i]), "to": int(edges[i + 1])}
                 for i in np.flatnonzero(self.rate.missing)]  # fmt: skip

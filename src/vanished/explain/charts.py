@@ -7,6 +7,7 @@ that `publish` can draw them here and a browser can draw them there. Nothing is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any, Final
 
 from vanished.explain.result import Chart
@@ -22,7 +23,7 @@ def chart(
     """A chart of layers over `rows`; `under` is the subtitle: denominators, never advertisement."""
     return {
         "$schema": SCHEMA,
-        "title": {"text": title, "subtitle": under, "anchor": "start"},
+        "title": {"text": title, "subtitle": wrap(under, 96), "anchor": "start"},
         "width": WIDE,
         "height": HIGH,
         "background": "white",
@@ -32,7 +33,7 @@ def chart(
         "config": {
             "range": {"category": list(COLOURS)},
             "view": {"stroke": None},
-            "legend": {"orient": "bottom", "titleFontWeight": "normal"},
+            "legend": {"orient": "bottom", "titleFontWeight": "normal", "columnPadding": 30},
             "axis": {"grid": True, "gridColor": "#e5e5e5", "titleFontWeight": "normal"},
         },
     }

@@ -152,7 +152,7 @@ def chart(groups: Mapping[str, Lives], posts: int) -> Chart:
         "age_h",
         "age of the post (hours, logarithmic)",
         scale={"type": "log", "nice": False},
-        axis={"values": ages_h, "format": ".2~g"},
+        axis={"values": ages_h, "format": ".3~r"},
     )
     legend = {"symbolOpacity": 1}
     colour = channel("what", "group" if several else "cause", "nominal", legend=legend, sort=None)

@@ -144,6 +144,7 @@ def spread(
                          f" {', '.join(lines)}.")  # fmt: skip
     line = lines[settings.threshold]
     found = looks(posts, counts, line.reaches)
+    del counts  # the largest table of a past; what is needed of it is in `found`
     crossed, of = crossings(posts.num_rows, found), lives(posts, open_too=settings.open_too)
     at_risk = exposure(of, found, settings.ages_h, within_accounts=settings.within_accounts)
     rows = post_rows(crossed, of) + rate_rows(at_risk)

@@ -79,6 +79,8 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
+        if abs(value) < 1e-12:
+            return "0"
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     if isinstance(value, int) and _is_time(name) and value > 10**14:
         return at(value).strftime("%Y-%m-%d %H:%M")

@@ -20,9 +20,10 @@ from vanished.explain.events import EventSettings, events
 from vanished.explain.overview import overview
 from vanished.explain.result import Result
 from vanished.explain.speed import By, SpeedSettings, speed
-from vanished.explain.spread import spread
+from vanished.explain.spread import SpreadSettings, spread
 from vanished.explain.stories import stories
 from vanished.explain.terms import Terms, terms
+from vanished.explain.thresholds import threshold
 from vanished.explain.who import who
 from vanished.explain.window import Window
 from vanished.model import at
@@ -140,7 +141,9 @@ def _recipes(of_events: Make, of_who: Make) -> list[_Recipe]:
         _Recipe(
             "spread", "How far it spread", "Did posts vanish before or after many had seen them?",
             ("unit", "finding", "measure", "n", "of", "value", "low", "high", "p"),
-            lambda past, made: spread(made.posts, past.counts(made.posts)),
+            lambda past, made: spread(
+                made.posts, past.counts(made.posts, threshold(SpreadSettings().threshold).reaches)
+            ),
         ),
         _Recipe(
             "speed", "How fast it went", "How long do posts live, and who ends them?",

@@ -6,7 +6,7 @@ all of them together would not fit where one does. Only the past is read, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ MISSING: Final = (
     " pip install 'vanished[explain]'."
 )
 
-MEMORY: Final = "1GB"
+MEMORY: Final = "512MB"
 """Of DuckDB, beside the tables that it hands out."""
 
 
@@ -56,11 +56,15 @@ class Past:
 
         return met_within(arrow.posts(self._past), replace(self.window, platforms=(platform,)))
 
-    def counts(self, posts: pa.Table) -> pa.Table:
-        """What the counters of these posts showed before the window's end."""
+    def counts(self, posts: pa.Table, counters: Collection[str]) -> pa.Table:
+        """What these counters of these posts showed before the window's end; the others are null.
+
+        The counts of a large past are its largest table: name only what is needed.
+        """
         from vanished.archive import arrow
 
-        return arrow.counts(self._past, posts, self.window.until)
+        wanted = [counter for counter in arrow.COUNTERS if counter in counters]
+        return arrow.counts(self._past, posts, self.window.until, wanted)
 
     def pictures(self, posts: pa.Table) -> pa.Table:
         """The pictures of these posts."""
