@@ -3,8 +3,9 @@
 It runs in the peer's own environment and so imports nothing of ours. In, as arguments: a file of
 folded texts, one a line, the number of letters of a shingle, of permutations, and the threshold.
 Out: the pairs it found as a NumPy file beside the texts, then on the standard output its seconds of
-the processor and its peak of memory in bytes. It has every shortcut that it offers: one generator for all
-digests, a hash faster than its own, no check for doubles, and each text asks only those before it.
+the processor and its peak of memory in bytes. It has every shortcut that it offers: one generator
+for all digests, a hash faster than its own, no check for doubles, and each text asks only those
+before it.
 """
 
 from __future__ import annotations
