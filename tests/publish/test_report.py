@@ -30,7 +30,8 @@ from vanished.model import (
     Version,
     failed,
 )
-from vanished.publish.report import make_report, parse_since
+from vanished.publish.moments import parse_moment
+from vanished.publish.report import make_report
 
 START: Micros = 1_700_000_000 * SECOND
 
@@ -121,5 +122,5 @@ def test_since_leaves_out_what_was_lost_before(folder: Path) -> None:
     report = make_report(folder, since="2023-11-16", rows=10, names=False)
     assert [loss.post for loss in report.losses] == ["post1"]
     with pytest.raises(UsageError, match="is not a date"):
-        parse_since("16.11.2023")
-    assert parse_since("2023-11-14T22:13:20") == START
+        parse_moment("16.11.2023", "--since")
+    assert parse_moment("2023-11-14T22:13:20", "--since") == START

@@ -7,12 +7,15 @@ the latest verdict beside its post. Needs the extra `explain` (pyarrow).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from vanished.model import Kind
+from vanished.archive.columns import INT64_MAX
+from vanished.model import Kind, Micros
 
 TIME: Final = pa.int64()  # microseconds since the epoch, UTC
 
@@ -23,7 +26,9 @@ POSTS: Final = pa.schema(
         ("platform", pa.string()),
         ("published_at", TIME),  # as the platform claims; null where it does not
         ("first_seen_at", TIME),
-        ("alive_from", TIME),  # start of the first request that proved it alive; null: none did
+        # Start of the first request that proved it alive, and not after `alive_until`, which leaves
+        # room for the age of a stale copy; null: none did.
+        ("alive_from", TIME),
         ("alive_until", TIME),  # it was lost after this, or proven alive until then; null: never
         ("gone_by", TIME),  # it was lost by then; null unless state is gone
         ("state", pa.string()),  # State of the latest verdict, or of the looks if there is none
@@ -107,7 +112,9 @@ _POSTS = (
         any_value(published_at) as published_at, min(first_seen_at) as first_seen_at
     from posts group by key
 )
-select k.key as post, k.account, k.platform, k.published_at, k.first_seen_at, s.alive_from,
+select k.key as post, k.account, k.platform, k.published_at, k.first_seen_at,
+    case when l.v.state = 'gone' then case when l.v.last_alive_at is not null
+        then least(s.alive_from, l.v.last_alive_at) end else s.alive_from end as alive_from,
     case when l.v.state = 'gone' then l.v.last_alive_at else s.alive_until end as alive_until,
     case when l.v.state = 'gone' then l.v.first_gone_at end as gone_by,
     coalesce(l.v.state, case when s.alive_until is null then 'unknown' else 'alive' end) as state,
@@ -137,11 +144,13 @@ group by a.key order by 3, 1
 """
 )
 _COUNTS = f"""
-select subject as post, answered_at as at, greatest(answered_at, last_asked_at) as until,
+select subject as post, answered_at as at,
+    least(greatest(answered_at, last_asked_at), $until) as until,
     reposts_low, reposts_high, views_low, views_high, likes_low, likes_high, comments_low,
     comments_high
-from observations where kind = '{Kind.ALIVE.value}'
+from observations where kind = '{Kind.ALIVE.value}' and answered_at < $until
     and coalesce(reposts_low, views_low, likes_low, comments_low) is not null
+    and subject in (select post from chosen)
 order by subject, answered_at
 """
 _COVERAGE = """
@@ -151,7 +160,8 @@ order by since, until, subject
 _PICTURES = """
 select post, place, any_value(sha256) as sha256, any_value(method) as method,
     any_value(hash) as hash, any_value(quality) as quality
-from (select * from pictures order by seen_at desc) group by post, place, sha256
+from (select * from pictures where post in (select post from chosen) order by seen_at desc)
+group by post, place, sha256
 order by post, place, sha256
 """
 
@@ -166,9 +176,14 @@ def accounts(past: duckdb.DuckDBPyConnection) -> pa.Table:
     return _table(past, _ACCOUNTS, ACCOUNTS)
 
 
-def counts(past: duckdb.DuckDBPyConnection) -> pa.Table:
-    """What counters showed, a row for each run of looks that showed the same: `COUNTS`."""
-    return _table(past, _COUNTS, COUNTS)
+def counts(
+    past: duckdb.DuckDBPyConnection, posts: pa.Table, until: Micros | None = None
+) -> pa.Table:
+    """What counters of these posts showed, a row for each run of looks that showed the same:
+    `COUNTS`. With `until`, what they had shown before then."""
+    with _chosen(past, posts):
+        last = INT64_MAX if until is None else until
+        return _table(past, _COUNTS, COUNTS, {"until": last})
 
 
 def coverage(past: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -176,11 +191,27 @@ def coverage(past: duckdb.DuckDBPyConnection) -> pa.Table:
     return _table(past, _COVERAGE, COVERAGE)
 
 
-def pictures(past: duckdb.DuckDBPyConnection) -> pa.Table:
-    """The pictures of posts, one row for each place and bytes: `PICTURES`."""
-    return _table(past, _PICTURES, PICTURES)
+def pictures(past: duckdb.DuckDBPyConnection, posts: pa.Table) -> pa.Table:
+    """The pictures of these posts, one row for each place and bytes: `PICTURES`."""
+    with _chosen(past, posts):
+        return _table(past, _PICTURES, PICTURES)
 
 
-def _table(past: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> pa.Table:
-    found: pa.Table = past.sql(query).to_arrow_table()
+@contextmanager
+def _chosen(past: duckdb.DuckDBPyConnection, posts: pa.Table) -> Iterator[None]:
+    """The keys of these posts as a table of the connection."""
+    past.register("chosen", posts.select(["post"]))
+    try:
+        yield
+    finally:
+        past.unregister("chosen")
+
+
+def _table(
+    past: duckdb.DuckDBPyConnection,
+    query: str,
+    schema: pa.Schema,
+    values: dict[str, int] | None = None,
+) -> pa.Table:
+    found: pa.Table = past.sql(query, params=values).to_arrow_table()
     return found.select(schema.names).cast(schema)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from vanished.cli.app import Folder, Json, app, out, say
+from vanished.cli.app import Folder, Json, app, err, out, say
+from vanished.errors import UsageError
 
 
 @app.command(epilog="Example: vanished report --since 2026-11-01")
@@ -21,9 +22,25 @@ def report(
     names: Annotated[
         bool, typer.Option(help="Name accounts instead of using pseudonyms; not for publishing.")
     ] = False,
+    full: Annotated[
+        Path | None,
+        typer.Option(help="Instead: explain everything, on a page to print, in this new .html."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="With --full: as things stood before this UTC date.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="With --full: the page's title.")] = "",
+    calendar: Annotated[
+        str, typer.Option(help="With --full: a calendar of events, as explain events takes it.")
+    ] = "china-yearly",
     as_json: Json = False,
 ) -> None:
-    """What vanished, when, who took it, and what was covered."""
+    """What vanished, when, who took it, and what was covered; with --full, why."""
+    if full is not None:
+        if names or as_json:
+            raise UsageError("--full knows neither --names nor --json; leave them out.")
+        _full(folder, full, since, until, title, calendar)
+        return
     from vanished.publish.report import make_report
 
     result = make_report(folder, since=since, rows=rows, names=names)
@@ -31,6 +48,30 @@ def report(
         typer.echo(json.dumps(result.facts(), ensure_ascii=False))
     else:
         result.show(out)
+
+
+def _full(
+    folder: Path, file: Path, since: str | None, until: str | None, title: str, calendar: str
+) -> None:
+    """Write the full report."""
+    from vanished.publish.past import need_extra
+
+    need_extra()
+    from vanished.archive.durable import refusals, write_atomically
+    from vanished.explain.window import Window
+    from vanished.publish.moments import parse_moment
+    from vanished.publish.month import MonthSettings, make_month
+
+    if file.suffix.lower() not in (".html", ".htm") or file.exists():
+        raise UsageError(f"{file} exists or does not end in .html; name a new file that does.")
+    window = Window(parse_moment(since, "--since"), parse_moment(until, "--until"))
+    settings = MonthSettings(title=title, calendar=calendar)
+    text = make_month(
+        folder, window, settings, lambda name, s: err.print(f"{name}: {s:.1f} s", style="dim")
+    )
+    with refusals(f"write {file}"):
+        write_atomically(file, text.encode())
+    typer.echo(f"Wrote {file}. Print it from a browser; it asks nobody for anything.")
 
 
 @app.command(epilog="Example: vanished plan --steps 0.5,1,2,4 --svg plan.svg")

@@ -26,11 +26,13 @@ def chart(
         "width": WIDE,
         "height": HIGH,
         "background": "white",
+        "padding": {"left": 12, "top": 8, "right": 24, "bottom": 8},  # readers' fonts are wider
         "data": {"values": list(rows)},
         "layer": list(layers),
         "config": {
             "range": {"category": list(COLOURS)},
             "view": {"stroke": None},
+            "legend": {"orient": "bottom", "titleFontWeight": "normal"},
             "axis": {"grid": True, "gridColor": "#e5e5e5", "titleFontWeight": "normal"},
         },
     }
@@ -68,11 +70,14 @@ def bars(x: Chart, y: Chart, colour: Chart | None = None) -> Chart:
     return {"mark": "bar", "encoding": {"x": x, "y": y} | ({"color": colour} if colour else {})}
 
 
-def whiskers(x: Chart, low: str, high: str, *, lying: bool = False) -> Chart:
-    """The interval of each bar or dot. `x` is the channel that names it."""
-    ends: Chart = {"x": channel(low, None), "x2": {"field": high}, "y": x}
+def whiskers(
+    x: Chart, low: str, high: str, *, lying: bool = False, title: str | None = None
+) -> Chart:
+    """The interval of each bar or dot. `x` is the channel that names it. `title` has to be that of
+    the other layers' axis: without one this layer takes theirs away."""
+    ends: Chart = {"x": channel(low, title), "x2": {"field": high}, "y": x}
     if not lying:
-        ends = {"y": channel(low, None), "y2": {"field": high}, "x": x}
+        ends = {"y": channel(low, title), "y2": {"field": high}, "x": x}
     return {"mark": {"type": "rule", "color": "#333"}, "encoding": ends}
 
 

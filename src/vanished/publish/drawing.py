@@ -11,6 +11,7 @@ from typing import Final
 
 import vl_convert
 
+from vanished.archive.durable import refusals, write_atomically
 from vanished.errors import UsageError
 from vanished.explain.result import Chart
 
@@ -30,17 +31,13 @@ def png(chart: Chart) -> bytes:
 
 
 def draw(chart: Chart, file: Path) -> None:
-    """Write the chart to a .svg or .png. Raises UsageError for any other name, or if it cannot be
-    written: a slip of the pen must not overwrite something else."""
+    """Write the chart to a .svg or .png. Raises UsageError for any other name: a slip of
+    the pen must not overwrite something else. Raises StorageError where the disk refuses."""
     form = file.suffix.lower()
     if form not in (".svg", ".png"):
         raise UsageError(
             f"{file} ends in neither .svg nor .png; name a file for the chart that does."
         )
     drawn = svg(chart).encode() if form == ".svg" else png(chart)
-    try:
-        file.write_bytes(drawn)
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror}; name another file."
-        ) from None
+    with refusals(f"write {file}"):
+        write_atomically(file, drawn)

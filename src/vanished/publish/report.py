@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from rich.text import Text
 
 from vanished.archive.observatory import Observatory
 from vanished.clock import span
-from vanished.errors import UsageError
-from vanished.model import SECOND, Cause, Micros, at, micros
+from vanished.model import SECOND, Cause, Micros, at
+from vanished.publish.moments import iso, moment, parse_moment
 
 METHOD = "report/1"
 CAVEAT = (
@@ -53,14 +52,6 @@ where l.v.first_gone_at is null or l.v.first_gone_at >= $since
 """
 
 
-def moment(t: Micros | None) -> str:
-    return "never proven" if t is None else at(t).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _iso(t: Micros | None) -> str | None:
-    return None if t is None else at(t).isoformat()
-
-
 @dataclass(frozen=True, slots=True)
 class Loss:
     """One lost post as the report lists it."""
@@ -87,9 +78,9 @@ class Loss:
             "platform": self.platform,
             "causes": list(self.causes),
             "confidence": self.confidence,
-            "last_alive_at": _iso(self.last_alive_at),
-            "first_gone_at": _iso(self.first_gone_at),
-            "published_at": _iso(self.published_at),
+            "last_alive_at": iso(self.last_alive_at),
+            "first_gone_at": iso(self.first_gone_at),
+            "published_at": iso(self.published_at),
             "notice": self.notice,
             "rules": list(self.rules),
             "conflicts": list(self.conflicts),
@@ -241,22 +232,9 @@ def _show_losses(console: Console, report: Report) -> None:
         console.print("  ! notices contradict each other: see --json", style="dim")
 
 
-def parse_since(text: str | None) -> Micros:
-    """Microseconds of a UTC date or time as a person types it; 0 for None."""
-    if text is None:
-        return 0
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"--since '{text}' is not a date; write one such as 2026-11-01 or 2026-11-01T08:00Z."
-        ) from None
-    return micros(given if given.tzinfo else given.replace(tzinfo=UTC))
-
-
 def make_report(folder: Path, *, since: str | None, rows: int, names: bool) -> Report:
     """Read the journal of the observatory in `folder` and count."""
-    start = parse_since(since)
+    start = parse_moment(since, "--since") or 0
     with Observatory.open(folder) as observatory:
         known = observatory.account_names() if names else {}
         with observatory.past() as con:
