@@ -1,10 +1,9 @@
 """How well and how fast stories are found: planted copies, and datasketch's MinHashLSH beside us.
 
 In: a world with known truth, real posts that lie beside the checkout, and 10^6 short texts. Out:
-claims. Seconds are of the processor: each runs once, in a process of its own, and a busy machine
-slows whichever it meets. We start from the texts as they are, the peer from texts that were folded
-for it, with the same shingles; it does no exact look and makes no groups, we do both within our
-time.
+claims. Seconds are of the processor, for each runs once and a busy machine would slow whichever it
+meets. We start from the texts as they are, the peer from texts that were folded for it, with the
+same shingles; it does no exact look and makes no groups, we do both within our time.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def _planted() -> list[Claim]:
         )
     kinds = {kind: float(np.mean([each[kind] for each in recalls])) for kind in lab.KINDS}
     worst = min(kinds, key=lambda kind: kinds[kind])
-    before, after = np.mean(reworded, axis=0)
+    before, after = np.mean(reworded, axis=0).tolist()
     return [
         at_least("near-copies in 5 worlds, mean pairwise F1", float(np.mean(copies)), "", 0.95),
         at_least("the worst of the 5", min(copies), "", 0.95),
