@@ -184,7 +184,7 @@ class TestKeys:
     facebook_tcp_blocking: bool | None = None
 
     # go-arounds
-    targets: dict[str, TorTarget] | None = None
+    targets: dict[str, TorTarget] | tuple[TorTarget, ...] | None = None
     success: bool | None = None
     failure: str | bool | None = None
     error: str | None = None
