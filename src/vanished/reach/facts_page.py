@@ -1,0 +1,72 @@
+"""What answers show: the page, a block page, a captcha, a redirect that leads nowhere.
+
+In: an `Observation`. Out: facts, each with the answers that show it. What the site itself sent over
+TLS is never a block page by the network, whatever it says.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from vanished.reach.block_pages import Page, examine
+from vanished.reach.facts_settings import Facts
+from vanished.reach.failures import Kind, kind
+from vanished.reach.likeness import Likeness, compare
+from vanished.reach.observation import Observation, Way
+from vanished.reach.record import ControlPage
+
+_BROKEN = ("http_invalid_redirect", "http_too_many_redirects", "unknown_failure: stopped after")
+
+
+def page_facts(seen: Observation, mismatch: bool) -> Facts:
+    """What the target's answers show; `mismatch` says that its address is doubted."""
+    found: dict[str, list[str]] = defaultdict(list)
+    page = seen.control.http_request if seen.control else None
+    ways = [way for way in seen.ways if way.exchange and not way.purpose]
+    plain_until = max((way.depth for way in ways if not way.secure), default=-1)
+    for way in ways:
+        assert way.exchange is not None
+        failure = way.exchange.failure or ""
+        if failure.startswith(_BROKEN):
+            found["broken_redirect"].append(way.exchange_id)
+        own = way.secure and way.depth <= min(plain_until, way.depth - 1)
+        _answer(way, page, found, certain=way.secure and not own and plain_until < 0)
+    if "page_block" in found or "page_denial" in found:
+        for name in ("reached_plain", "page_alike"):
+            found.pop(name, None)
+    return {name: tuple(steps) for name, steps in found.items()}
+
+
+def _answer(
+    way: Way, page: ControlPage | None, found: dict[str, list[str]], *, certain: bool
+) -> None:
+    """Enter what one answer shows; `certain` if every answer before it came over TLS, too."""
+    exchange = way.exchange
+    if exchange is None or exchange.response is None or kind(exchange.failure) is Kind.TIMEOUT:
+        return
+    like = compare(exchange.response, page)
+    if certain:
+        if way.answered:
+            found["reached_secure"].append(way.exchange_id)
+        return
+    if like.same_page and like.body and like.title:  # not worth reading: it is the control's
+        what = Page.ORDINARY
+    else:
+        what = examine(exchange.response).page
+    if what is Page.BLOCK:
+        found["page_block"].append(way.exchange_id)
+    elif what is Page.SERVER_CHECK:
+        found["server_check"].append(way.exchange_id)
+    elif what is Page.DENIAL and _unlike(way, like):
+        found["page_denial"].append(way.exchange_id)
+    elif way.answered and way.secure:
+        found["reached_secure"].append(way.exchange_id)
+    elif way.answered:
+        found["reached_plain"].append(way.exchange_id)
+        if like.same_page:
+            found["page_alike"].append(way.exchange_id)
+
+
+def _unlike(way: Way, like: Likeness) -> bool:
+    """A plain answer that says "fine" (200) and is not the page: servers say 403."""
+    return way.answered and not way.secure and way.code == 200 and like.other_page
