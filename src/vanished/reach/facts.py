@@ -26,11 +26,19 @@ FACTS = frozenset(
     "dns_mismatch_repeated wrong_address_fails nothing_served "
     "ip_reset ip_reset_repeated ip_unreachable ip_unreachable_repeated ip_drop ip_drop_repeated "
     "tls_reset tls_reset_repeated tls_drop tls_drop_repeated tls_intercepted sni_contrast "
-    "http_reset http_reset_repeated http_drop http_drop_repeated stalled some_fail quic_drop "
+    "http_reset http_reset_repeated http_drop http_drop_repeated stalled quic_drop "
+    "ip_reset_some ip_unreachable_some ip_drop_some tls_reset_some tls_drop_some http_reset_some "
+    "http_drop_some dns_nxdomain_some dns_refused_some "
     "control_fails_too control_page_failed reached_secure reached_plain page_alike page_block "
     "page_denial server_check broken_redirect".split()
 )
 """Every name that a rule may use."""
+
+SEVERAL = frozenset(
+    "signal telegram whatsapp facebook_messenger tor vanilla_tor torsf openvpn riseupvpn psiphon "
+    "stunreachability dnscheck".split()
+)
+"""OONI's tests of something that has several servers."""
 
 
 def facts(seen: Observation, settings: VerdictSettings = DEFAULT) -> Facts:
@@ -39,8 +47,11 @@ def facts(seen: Observation, settings: VerdictSettings = DEFAULT) -> Facts:
     found.update(_frame(seen))
     found.update(way_facts(seen, settings))
     found.update(dns_facts(seen, settings))
-    found.update(page_facts(seen, "dns_mismatch" in found))
+    found.update(page_facts(seen))
     found.update(_throughput(seen, settings))
+    if seen.measurement.test_name in SEVERAL and "probe_says_ok" not in found:
+        for name in ("reached_secure", "reached_plain", "page_alike"):
+            found.pop(name, None)  # one of several servers is not the app
     assert found.keys() <= FACTS, found.keys() - FACTS
     return found
 

@@ -113,15 +113,17 @@ def _resolver(
     wrong = [one for one in answered if _answer(one.query, said) == "dns_mismatch"]
     if len(wrong) >= settings.tries:
         found["dns_mismatch_repeated"] += [one.id for one in wrong]
-    if answered or not said.exists:
+    if not said.exists:
         return
     asked = [one for one in lookups if one.query.query_type != "AAAA"] or lookups
     for name, kinds in (("dns_nxdomain", Kind.NO_NAME), ("dns_refused", Kind.DNS_ERROR)):
         failed = [one.id for one in asked if one.kind is kinds]
-        if failed and len(failed) >= len(asked) / 2:
+        if failed and answered and len(failed) < settings.tries:
+            found[f"{name}_some"] += failed
+        elif failed:
             found[name] += failed
-            if len(failed) >= settings.tries:
-                found[f"{name}_repeated"] += failed
+        if len(failed) >= settings.tries:
+            found[f"{name}_repeated"] += failed
     lost = [one.id for one in asked if one.kind is Kind.TIMEOUT]
     if len(lost) == len(asked) and len(lost) >= settings.dns_drops:
         found["dns_dropped"] += lost

@@ -18,22 +18,17 @@ from vanished.reach.record import ControlPage
 _BROKEN = ("http_invalid_redirect", "http_too_many_redirects", "unknown_failure: stopped after")
 
 
-def page_facts(seen: Observation, mismatch: bool) -> Facts:
-    """What the target's answers show; `mismatch` says that its address is doubted."""
+def page_facts(seen: Observation) -> Facts:
+    """What the target's answers show."""
     found: dict[str, list[str]] = defaultdict(list)
     page = seen.control.http_request if seen.control else None
     ways = [way for way in seen.ways if way.exchange and not way.purpose]
-    plain_until = max((way.depth for way in ways if not way.secure), default=-1)
     for way in ways:
-        assert way.exchange is not None
-        failure = way.exchange.failure or ""
+        failure = (way.exchange.failure if way.exchange else None) or ""
         if failure.startswith(_BROKEN):
             found["broken_redirect"].append(way.exchange_id)
-        own = way.secure and way.depth <= min(plain_until, way.depth - 1)
-        _answer(way, page, found, certain=way.secure and not own and plain_until < 0)
-    if "page_block" in found or "page_denial" in found:
-        for name in ("reached_plain", "page_alike"):
-            found.pop(name, None)
+        before = (one for one in ways if one.depth < way.depth)
+        _answer(way, page, found, certain=way.secure and all(one.secure for one in before))
     return {name: tuple(steps) for name, steps in found.items()}
 
 

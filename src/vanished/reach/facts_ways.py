@@ -38,7 +38,7 @@ def way_facts(seen: Observation, settings: VerdictSettings) -> Facts:
     _late_resets(found, ways)
     _contrast(seen, found)
     _quic(seen, settings, found)
-    if not any(way.answered or way.secure for way in ways):
+    if not any(way.code or way.secure for way in ways):
         found["nothing_served"] = []
     if seen.control and seen.control.http_request and seen.control.http_request.failure:
         found["control_page_failed"] = []
@@ -117,13 +117,13 @@ def _count(
             patient = any(_waited(seen, step) >= settings.patience_s for _, step, _ in ones)
             if worked:
                 if len(ones) >= settings.tries:
-                    found["some_fail"] += ids
+                    found[f"{name}_some"] += ids
             elif len(ones) >= settings.tries or patient:
                 found[name] += ids
         elif len(ones) >= settings.tries or not worked:
             found[name] += ids
         else:
-            found["some_fail"] += ids
+            found[f"{name}_some"] += ids
         if name in found and len(ones) >= settings.tries and name != "stalled":
             found[f"{name}_repeated"] += ids
 
@@ -168,8 +168,10 @@ def _late_resets(found: dict[str, list[str]], ways: list[Way]) -> None:
     for late, early in (
         ("http_reset", "tls_reset"),
         ("http_reset_repeated", "tls_reset_repeated"),
+        ("http_reset_some", "tls_reset_some"),
         ("http_drop", "tls_drop"),
         ("http_drop_repeated", "tls_drop_repeated"),
+        ("http_drop_some", "tls_drop_some"),
     ):
         steps = found.pop(late, [])
         moved = [step for step in steps if step in inside]
@@ -181,7 +183,8 @@ def _late_resets(found: dict[str, list[str]], ways: list[Way]) -> None:
 
 def _contrast(seen: Observation, found: dict[str, list[str]]) -> None:
     """Another name at an address where this one fails: it always got through."""
-    failing = set(found.get("tls_reset", ())) | set(found.get("tls_drop", ()))
+    names = ("tls_reset", "tls_drop", "tls_reset_some", "tls_drop_some")
+    failing = {step for name in names for step in found.get(name, ())}
     places = {
         way.place for way in seen.ways if {way.handshake_id, way.exchange_id} & failing
     }
@@ -219,6 +222,7 @@ def _lost_too(seen: Observation, found: dict[str, list[str]]) -> None:
         return
     page = control.http_request
     if page is not None and (page.failure or (page.status_code or 0) <= 0):
-        failed = [one.id for one in seen.lookups if one.kind is Kind.NO_NAME and not one.encrypted]
+        plain = (one for one in seen.lookups if not one.encrypted and one.query.query_type != "AAAA")
+        failed = [one.id for one in plain if one.kind is Kind.NO_NAME]
         failed += [way.exchange_id for way in seen.ways if way.exchange and way.exchange.failure]
         found["control_fails_too"] += failed
