@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from vanished.reach.failures import Kind, kind
 from vanished.reach.record import Control, Measurement
 from vanished.reach.steps import (
-    CONTROL_ADDRESS,
     Exchange,
     Handshake,
     Query,
@@ -33,9 +33,13 @@ class Lookup:
 
     id: str
     query: Query
-    kind: Kind
     depth: int
     purpose: str
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of failure, if it failed."""
+        return kind(self.query.failure)
 
     @property
     def resolver(self) -> str:
@@ -59,7 +63,6 @@ class Way:
     address: str  # IP, without the port; "" where an old record does not say
     place: str  # address and port, as the control's tables name it
     check_only: bool  # a handshake that only tests the address: no page would have come of it
-    given: bool  # the address came from the control, not from a look-up here
     connect: TcpConnect | None = None
     handshake: Handshake | None = None
     exchange: Exchange | None = None
@@ -109,7 +112,7 @@ def observe(measurement: Measurement) -> Observation:
         measurement=measurement,
         host=_host(measurement.target),
         lookups=tuple(
-            Lookup(f"queries/{i}", query, kind(query.failure), depth(query.tags), purpose(query.tags))
+            Lookup(f"queries/{i}", query, *_for(query.tags))
             for i, query in enumerate(keys.queries or ())
         ),
         ways=tuple(_ways(measurement)),
@@ -130,19 +133,19 @@ def _ways(measurement: Measurement) -> Iterator[Way]:
         at, handshake = handshakes.pop(key, (-1, None))
         on, exchange = exchanges.pop(key, (-1, None))
         tags = connect.tags or ()
+        redirects, what_for = _for(tags)
         yield Way(
-            depth=depth(tags),
-            purpose=purpose(tags),
-            address=connect.ip,
-            place=place,
-            check_only="fetch_body=false" in tags,
-            given=CONTROL_ADDRESS in tags,
-            connect=connect,
-            handshake=handshake,
-            exchange=exchange,
-            connect_id=f"tcp_connect/{i}",
-            handshake_id=f"tls_handshakes/{at}" if handshake else "",
-            exchange_id=f"requests/{on}" if exchange else "",
+            redirects,
+            what_for,
+            connect.ip,
+            place,
+            "fetch_body=false" in tags,
+            connect,
+            handshake,
+            exchange,
+            f"tcp_connect/{i}",
+            f"tls_handshakes/{at}" if handshake else "",
+            f"requests/{on}" if exchange else "",
         )
     for at, handshake in handshakes.values():
         yield _alone(handshake.address, handshake.tags, handshake=handshake, at=at)
@@ -172,7 +175,6 @@ def _alone(
         address=(place or "").rpartition(":")[0].strip("[]"),
         place=place or "",
         check_only=False,
-        given=CONTROL_ADDRESS in (tags or ()),
         handshake=handshake,
         exchange=exchange,
         handshake_id=f"tls_handshakes/{at}" if handshake else "",
@@ -180,6 +182,13 @@ def _alone(
     )
 
 
+@lru_cache(maxsize=4096)
+def _for(tags: tuple[str, ...] | None) -> tuple[int, str]:
+    """Redirects before a step, and its purpose. Records have few different sets of tags."""
+    return depth(tags), purpose(tags)
+
+
+@lru_cache(maxsize=4096)
 def _host(url: str) -> str:
     """The host of the input as look-ups write it: international names in ASCII."""
     try:

@@ -7,7 +7,7 @@ cannot do more than name facts; what a fact is stands in `reach.facts`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -42,11 +42,9 @@ class Rule:
     mechanism: str | None
     says: str
 
-    def holds(self, facts: Collection[str]) -> bool:
+    def holds(self, facts: Set[str]) -> bool:
         """Whether the rule applies where exactly `facts` hold."""
-        return all(one in facts for one in self.all_of) and not any(
-            one in facts for one in self.none_of
-        )
+        return self.all_of <= facts and not self.none_of & facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +54,10 @@ class Ruleset:
     version: str
     rules: tuple[Rule, ...]
 
-    def holding(self, facts: Collection[str]) -> list[Rule]:
+    def holding(self, facts: Iterable[str]) -> list[Rule]:
         """The rules that hold, the deciding one first; never empty."""
-        return [rule for rule in self.rules if rule.holds(facts)]
+        names = frozenset(facts)
+        return [rule for rule in self.rules if rule.holds(names)]
 
 
 def load(text: str, known: Collection[str]) -> Ruleset:

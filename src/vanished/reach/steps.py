@@ -255,4 +255,7 @@ def depth(tags: Iterable[str] | None) -> int:
 
 def purpose(tags: Iterable[str] | None) -> str:
     """`CANARY`, `OTHER_SNI`, `OTHER_HOST`, or "" for a step that asked for the target."""
-    return next((tag for tag in tags or () if tag in NOT_THE_TARGET), "")
+    for tag in tags or ():
+        if tag in NOT_THE_TARGET:
+            return tag
+    return ""
