@@ -104,7 +104,7 @@ def _headers(answer: Response, control: ControlPage) -> bool:
 
 
 def _title(answer: Response, control: ControlPage, empty_titles_agree: bool) -> bool | None:
-    if answer.body_is_truncated:
+    if answer.body_is_truncated and not empty_titles_agree:
         return None
     ours, theirs = title_of(text(answer.body)), control.title or ""
     if not ours and not empty_titles_agree:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from vanished.errors import InputError
 from vanished.reach.ooni_json import read
@@ -22,6 +21,9 @@ from vanished.reach.record import Measurement
 CHUNK = 1 << 20
 LONGEST_LINE = 64 << 20
 """Bytes of one measurement at most; OONI truncates bodies at 512 KiB or 1 MiB each."""
+
+ZSTD_PIECE = 1024
+"""Bytes given to zstd at once: its blocks unpack to 128 KiB each and may be 4 bytes long."""
 
 MOST_SAID = 20
 
@@ -78,10 +80,10 @@ def measurements(
 def _lines(path: Path, tally: Tally) -> Iterator[bytes]:
     """The lines of the file, unpacked; a `.json` file is one line."""
     try:
-        opened = _opened(path)
+        file = path.open("rb")
     except OSError as fault:
         raise InputError(f"'{path}' cannot be read: {fault.strerror or fault}") from None
-    with opened as file:
+    with file:
         if path.suffix == ".json":
             whole = file.read(LONGEST_LINE + 1)
             if len(whole) > LONGEST_LINE:
@@ -89,27 +91,22 @@ def _lines(path: Path, tally: Tally) -> Iterator[bytes]:
             else:
                 yield whole
             return
-        yield from _split(_reading(file, path, tally), path, tally)
+        yield from _split(_until_damage(_unpacked(file, path.suffix), path, tally), path, tally)
 
 
-def _reading(file: IO[bytes], path: Path, tally: Tally) -> Callable[[], bytes]:
-    """Read a chunk; an end in the middle of a packed file is said once, and is an end."""
-
-    def chunk() -> bytes:
-        try:
-            return file.read(CHUNK)
-        except (EOFError, OSError, zlib.error, *_zstd_errors()) as fault:
-            tally.skip(path.name, f"the file is damaged from here on ({fault})")
-            return b""
-
-    return chunk
+def _until_damage(chunks: Iterator[bytes], path: Path, tally: Tally) -> Iterator[bytes]:
+    """The chunks up to where a packed file is damaged or breaks off, which is said."""
+    try:
+        yield from chunks
+    except (EOFError, OSError, zlib.error) as fault:
+        tally.skip(path.name, f"the file is damaged from here on ({fault})")
 
 
-def _split(chunk: Callable[[], bytes], path: Path, tally: Tally) -> Iterator[bytes]:
+def _split(chunks: Iterator[bytes], path: Path, tally: Tally) -> Iterator[bytes]:
     """Lines from chunks; one that is too long is dropped while it is read."""
     parts: list[bytes] = []
     size, dropping = 0, False
-    while held := chunk():
+    for held in chunks:
         first, *rest = held.split(b"\n")
         for last, piece in [(False, first), *((True, one) for one in rest)]:
             if last:
@@ -127,33 +124,35 @@ def _split(chunk: Callable[[], bytes], path: Path, tally: Tally) -> Iterator[byt
         yield b"".join(parts)
 
 
-def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rb")
-    if path.suffix in (".zst", ".zstd"):
-        zstd = _zstd()
-        file = path.open("rb")
-        unpack = zstd.ZstdDecompressor(max_window_size=1 << 27)
-        opened: AbstractContextManager[IO[bytes]] = unpack.stream_reader(
-            file, read_across_frames=True, closefd=True
-        )
-        return opened
-    return path.open("rb")
+def _unpacked(file: IO[bytes], suffix: str) -> Iterator[bytes]:
+    """The file in chunks of bounded size. Raises EOFError if a packed one breaks off."""
+    if suffix in (".zst", ".zstd"):
+        yield from _zstd(file)
+        return
+    plain = gzip.GzipFile(fileobj=file) if suffix == ".gz" else file
+    while chunk := plain.read(CHUNK):
+        yield chunk
 
 
-def _zstd() -> Any:
+def _zstd(file: IO[bytes]) -> Iterator[bytes]:
+    """The frames of a zstd file, in small pieces: what a piece can unpack to is bounded."""
     try:
         import zstandard
     except ImportError:
         raise InputError(
             "reading zstd needs the package 'zstandard': pip install 'vanished[reach]'"
         ) from None
-    return zstandard
-
-
-def _zstd_errors() -> tuple[type[Exception], ...]:
-    try:
-        import zstandard
-    except ImportError:
-        return ()
-    return (zstandard.ZstdError,)
+    unpack = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    frame, begun = unpack.decompressobj(), False
+    while piece := file.read(ZSTD_PIECE):
+        while piece:
+            try:
+                yield frame.decompress(piece)
+            except zstandard.ZstdError as fault:
+                raise OSError(str(fault)) from None
+            piece, begun = b"", True
+            if frame.eof:
+                piece = frame.unused_data
+                frame, begun = unpack.decompressobj(), False
+    if begun:
+        raise EOFError("the last frame of zstd has no end")
