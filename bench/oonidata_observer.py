@@ -1,7 +1,8 @@
 """The peer's side of bench/reach_reading.py; runs in its environment, beside nothing of ours.
 
 In: on the first line the path of a file of measurements, one JSON a line; then a line for each round.
-Out: how many observations a round made, then seconds of processor time a round. It does what OONI's
+Out: how many measurements were read and how many observations were made of them, then seconds of
+processor time a round. It does what OONI's
 pipeline does first with a measurement, with OONI's published classes: load it, turn each look-up,
 connect, handshake and request into an observation, and join them to one web observation for each
 address. It leaves out what else the pipeline does there: tables of networks, and certificates.
@@ -187,7 +188,8 @@ def _joined(meta: Any, dns: Any, tcp: Any, tls: Any, http: Any) -> Any:
 def main() -> None:
     """Read all, say how many were made; then once more for each line of input, and say how long."""
     lines = Path(input()).read_bytes().splitlines()
-    print(sum(len(observe(line)) for line in lines), flush=True)
+    made = [len(observe(line)) for line in lines]
+    print(len(made), sum(made), flush=True)
     for _ in sys.stdin:
         began = time.process_time()
         for line in lines:

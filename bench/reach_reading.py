@@ -16,9 +16,11 @@ from pathlib import Path
 
 from bench.harness import ROOT, BenchError, Claim, Peer, at_least
 from bench.peers import peer_python, peer_version
+from vanished.lab.reach_records import FORMS, OUTAGES, SLOWED, measure
 from vanished.reach.observation import observe
+from vanished.reach.ooni_json import to_json
 from vanished.reach.reading import measurements
-from vanished.reach.verdict import conclude
+from vanished.reach.verdict import conclude, noted, verdict
 
 PEER = "oonidata"
 OBSERVER = Path(__file__).with_name("oonidata_observer.py")
@@ -41,14 +43,31 @@ def run() -> tuple[list[Claim], list[Peer]]:
         path.write_text("".join(lines) * COPIES, encoding="utf-8")
         ours, theirs, judged = _measured(path, number)
     size = sum(map(len, lines)) / len(lines) / 1000
+    kinds, read = _ours_read()
     what = f"web_connectivity records ({len(lines)} different, {size:.0f} kB each)"
     claims = [
         at_least(f"{what} read and put together, to oonidata", theirs / ours, "times", 5),
         at_least("the same, with our verdict on each, to oonidata without one", theirs / judged, "times", 1),
         at_least("measurements read and put together", number / ours, "1/s of one core", 2_000),
         at_least("measurements read and judged", number / judged, "1/s of one core", 1_000),
+        at_least(f"records of ours ({kinds} of the lab) that oonidata reads", 100 * read / kinds, "%", 100),
     ]
     return claims, [{"name": PEER, "version": peer_version(PEER, PEER)}]
+
+
+def _ours_read() -> tuple[int, int]:
+    """Our records of every form of the lab, and how many the peer makes observations of."""
+    forms = [*FORMS, *SLOWED, *OUTAGES]
+    read = 0
+    with tempfile.TemporaryDirectory(prefix="vanished-bench-") as folder:
+        for form in forms:
+            path = Path(folder) / f"{form}.jsonl"
+            path.write_bytes(to_json(noted(one := measure(form, 1), verdict(one))) + b"\n")
+            done = subprocess.run(
+                [peer_python(PEER), OBSERVER], input=f"{path}\n", capture_output=True, text=True
+            )
+            read += done.returncode == 0 and int(done.stdout.split()[1]) > 0
+    return len(forms), read
 
 
 def _measured(path: Path, number: int) -> tuple[float, float, float]:
@@ -57,8 +76,8 @@ def _measured(path: Path, number: int) -> tuple[float, float, float]:
         [peer_python(PEER), OBSERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as peer:
         try:
-            if int(_answer(peer, str(path))) < number:
-                raise BenchError("the peer made fewer observations than there are measurements")
+            if int(_answer(peer, str(path)).split()[0]) != number:
+                raise BenchError("the peer did not read every measurement")
             ours, theirs, judged = [], [], []
             for _ in range(ROUNDS):
                 theirs.append(float(_answer(peer, "again")))

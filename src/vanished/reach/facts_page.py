@@ -14,6 +14,7 @@ from vanished.reach.failures import Kind, kind
 from vanished.reach.likeness import Likeness, compare
 from vanished.reach.observation import Observation, Way
 from vanished.reach.record import ControlPage
+from vanished.reach.steps import Response
 
 _BROKEN = ("http_invalid_redirect", "http_too_many_redirects", "unknown_failure: stopped after")
 
@@ -44,10 +45,7 @@ def _answer(
         if way.answered:
             found["reached_secure"].append(way.exchange_id)
         return
-    if like.same_page and like.body and like.title:  # not worth reading: it is the control's
-        what = Page.ORDINARY
-    else:
-        what = examine(exchange.response).page
+    what = _what(exchange.response, like, page)
     if what is Page.BLOCK:
         found["page_block"].append(way.exchange_id)
     elif what is Page.SERVER_CHECK:
@@ -60,6 +58,17 @@ def _answer(
         found["reached_plain"].append(way.exchange_id)
         if like.same_page:
             found["page_alike"].append(way.exchange_id)
+
+
+def _what(answer: Response, like: Likeness, page: ControlPage | None) -> Page:
+    """What the page is. Signs alone make no block page of what has the control's own title."""
+    titled = bool(like.title and page and page.title)
+    if like.same_page and like.body and titled:
+        return Page.ORDINARY
+    found = examine(answer)
+    if titled and found.page in (Page.BLOCK, Page.DENIAL) and not found.fingerprint:
+        return Page.ORDINARY
+    return found.page
 
 
 def _unlike(way: Way, like: Likeness) -> bool:
