@@ -1,6 +1,6 @@
 """The peer's side of bench/reach_reading.py; runs in its environment, beside nothing of ours.
 
-In: on the first line the path of a file of measurements, one JSON a line; then a line for each round.
+In: on the first line the path of a file of measurements, one JSON a line; then a line a round.
 Out: how many measurements were read and how many observations were made of them, then seconds of
 processor time a round. It does what OONI's
 pipeline does first with a measurement, with OONI's published classes: load it, turn each look-up,
@@ -33,7 +33,7 @@ def observe(line: bytes) -> list[Any]:
     """The web observations of one measurement, the control's at the end."""
     found = load_measurement(orjson.loads(line))
     keys = found.test_keys
-    start = datetime.strptime(found.measurement_start_time, "%Y-%m-%d %H:%M:%S")
+    start = datetime.strptime(found.measurement_start_time, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     meta = models.MeasurementMeta(
         measurement_uid="",
         input=found.input,
@@ -45,8 +45,12 @@ def observe(line: bytes) -> list[Any]:
         test_version=found.test_version,
         bucket_date="",
     )
-    connects = {one.transaction_id: one for one in (_tcp(start, tcp) for tcp in keys.tcp_connect or [])}
-    shakes = {one.transaction_id: one for one in (_tls(start, tls) for tls in keys.tls_handshakes or [])}
+    connects = {
+        one.transaction_id: one for one in (_tcp(start, tcp) for tcp in keys.tcp_connect or [])
+    }
+    shakes = {
+        one.transaction_id: one for one in (_tls(start, tls) for tls in keys.tls_handshakes or [])
+    }
     requests = keys.requests or []
     pages = {one.transaction_id: one for one in (_http(start, page) for page in requests)}
     made = []
@@ -54,7 +58,9 @@ def observe(line: bytes) -> list[Any]:
     for query in keys.queries or []:
         for answer in query.answers or [None]:
             dns = _dns(start, query, answer)
-            tcp = next((one for one in connects.values() if dns.answer and one.ip == dns.answer), None)
+            tcp = next(
+                (one for one in connects.values() if dns.answer and one.ip == dns.answer), None
+            )
             key = tcp.transaction_id if tcp else None
             left.pop(key, None)
             made.append(_joined(meta, dns, tcp, shakes.get(key), pages.get(key)))

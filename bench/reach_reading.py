@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench.harness import ROOT, BenchError, Claim, Peer, at_least
 from bench.peers import peer_python, peer_version
-from vanished.lab.reach_records import FORMS, OUTAGES, SLOWED, measure
+from vanished.lab.reach_forms import FORMS, OUTAGES, SLOWED
+from vanished.lab.reach_records import measure
 from vanished.reach.observation import observe
 from vanished.reach.ooni_json import to_json
 from vanished.reach.reading import measurements
@@ -47,10 +48,20 @@ def run() -> tuple[list[Claim], list[Peer]]:
     what = f"web_connectivity records ({len(lines)} different, {size:.0f} kB each)"
     claims = [
         at_least(f"{what} read and put together, to oonidata", theirs / ours, "times", 5),
-        at_least("the same, with our verdict on each, to oonidata without one", theirs / judged, "times", 1),
+        at_least(
+            "the same, with our verdict on each, to oonidata without one",
+            theirs / judged,
+            "times",
+            1,
+        ),
         at_least("measurements read and put together", number / ours, "1/s of one core", 2_000),
         at_least("measurements read and judged", number / judged, "1/s of one core", 1_000),
-        at_least(f"records of ours ({kinds} of the lab) that oonidata reads", 100 * read / kinds, "%", 100),
+        at_least(
+            f"records of ours ({kinds} of the lab) that oonidata reads",
+            100 * read / kinds,
+            "%",
+            100,
+        ),
     ]
     return claims, [{"name": PEER, "version": peer_version(PEER, PEER)}]
 

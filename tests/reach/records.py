@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.needs import needs_shared
 from vanished.errors import InputError
-from vanished.lab.reach_records import Truth
+from vanished.lab.reach_forms import Truth
 from vanished.reach.ooni_json import from_json
 from vanished.reach.record import Measurement
 from vanished.reach.rules import Reach

@@ -1,4 +1,4 @@
-"""Block pages: one that is missed is a block unseen; an ordinary page taken for one is a false alarm."""
+"""Block pages: a missed one is a block unseen, an ordinary page taken for one a lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OONI's verdict recomputed: if it differed, comparisons with other people's counts would be false."""
+"""OONI's verdict recomputed: a difference would falsify comparisons with others' counts."""
 
 from __future__ import annotations
 

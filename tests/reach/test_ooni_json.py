@@ -1,4 +1,4 @@
-"""OONI's records: were one field lost or one refused, years of other people's work would be unread."""
+"""OONI's records: a field lost, and years of other people's work were unread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from tests.reach.records import generated, samples
 from vanished.errors import InputError
-from vanished.lab.reach_records import FORMS, measure
+from vanished.lab.reach_forms import FORMS
+from vanished.lab.reach_records import measure
 from vanished.reach.failures import Kind, kind
 from vanished.reach.ooni_json import from_json, read, to_json
 from vanished.reach.record import Measurement

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,7 +85,7 @@ def test_series_hold_what_they_promise(letters: str, random: object) -> None:
     assert series(shuffled) == series(looks)
     for one in series(looks):
         turns = [change.turn for change in one.changes]
-        assert all(a is not b for a, b in zip(turns, turns[1:], strict=False))
+        assert all(a is not b for a, b in pairwise(turns))
         for change in one.changes:
             old, new = looks[change.since // DAY].state, looks[change.by // DAY].state
             assert (new in STOPPED) is (change.turn is Turn.BEGAN)

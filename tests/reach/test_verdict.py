@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.reach.records import generated, right, samples
-from vanished.lab.reach_records import FORMS, OUTAGES, SLOWED, SOME, measure
+from vanished.lab.reach_forms import FORMS, OUTAGES, SLOWED, SOME
+from vanished.lab.reach_records import measure
 from vanished.reach.facts import FACTS, facts
 from vanished.reach.observation import observe
 from vanished.reach.ooni_json import from_json, to_json
@@ -228,9 +229,7 @@ def test_every_fact_is_used_and_every_rule_can_decide() -> None:
     named = {fact for rule in rules for fact in rule.all_of | rule.none_of}
     assert named == FACTS
     for i, rule in enumerate(rules[:-1]):
-        shadows = [
-            one.id for one in rules[:i] if one.all_of <= rule.all_of and not one.none_of
-        ]
+        shadows = [one.id for one in rules[:i] if one.all_of <= rule.all_of and not one.none_of]
         assert not shadows, (rule.id, shadows)
 
 

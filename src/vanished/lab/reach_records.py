@@ -1,18 +1,18 @@
 """Measurements with a known truth: what a careful probe would record under each form of blocking.
 
-In: a form, a seed, a loss of packets. Out: a `Measurement` as ours are written, and what is right to
-say of it. No packet is sent: the steps are drawn, with the retries that kernels and the probe make.
+In: a form, a seed, a loss of packets. Out: a `Measurement` as ours are written. No packet is sent: the steps are drawn, with the retries that kernels and the probe make.
 For packets there is the network lab. Addresses and names are invented; pages are made here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
 
+from vanished.lab.reach_forms import BLOCK_PAGE, CAPTCHA, FORBIDDEN, PLAIN, STALE
 from vanished.reach.record import (
     AddressInfo,
     Canary,
@@ -32,6 +32,7 @@ from vanished.reach.steps import (
     Answer,
     Exchange,
     Handshake,
+    Headers,
     Query,
     Request,
     Response,
@@ -50,81 +51,6 @@ MOST_ASKED = 8
 SYN_TRIES = 4  # of a connect that waits 15 s
 DATA_TRIES = 6  # of a handshake or request that waits 10 s
 RESOLVER = "9.9.9.10:53"
-BLOCK_PAGE = (
-    "<html><head><title>Access restricted</title></head><body><h1>This website has been blocked"
-    "</h1><p>Access to this site has been disabled by order of the court.</p></body></html>"
-)
-CAPTCHA = (
-    "<html><head><title>Just a moment...</title></head><body><h1>Checking your browser</h1>"
-    "<p>Please complete the security check to continue.</p></body></html>"
-)
-FORBIDDEN = (
-    "<html><head><title>403 Forbidden</title></head><body><center><h1>403 Forbidden</h1></center>"
-    "<hr><center>nginx</center></body></html>"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What is right to say: where and how, or that nothing blocks."""
-
-    layer: str | None
-    mechanism: str | None
-    stopped: bool
-    states: tuple[str, ...] = ()  # for what is no block: the states that are right
-
-
-def _block(layer: str, mechanism: str) -> Truth:
-    return Truth(layer, mechanism, True, ("blocked", "likely_blocked"))
-
-
-def _fine(*states: str) -> Truth:
-    return Truth(None, None, False, states)
-
-
-FORMS: dict[str, Truth] = {
-    "dns_nxdomain": _block("dns", "nxdomain"),
-    "dns_bogon": _block("dns", "bogon"),
-    "dns_block_address": _block("dns", "block_address"),
-    "dns_wrong_address": _block("dns", "wrong_address"),
-    "dns_injection": _block("dns", "injection"),
-    "dns_drop": _block("dns", "drop"),
-    "dns_refused": _block("dns", "refused"),
-    "ip_drop": _block("ip", "drop"),
-    "ip_rst": _block("ip", "rst"),
-    "ip_unreachable": _block("ip", "unreachable"),
-    "sni_reset": _block("sni", "reset"),
-    "sni_drop": _block("sni", "drop"),
-    "sni_late_reset": _block("sni", "reset"),
-    "tls_interception": _block("tls", "interception"),
-    "http_reset": _block("http", "reset"),
-    "http_drop": _block("http", "drop"),
-    "http_block_page": _block("http", "block_page"),
-    "quic_drop": _block("quic", "drop"),
-}
-SLOWED = {"throttling": Truth("throughput", "throttling", False, ("impaired",))}
-OUTAGES: dict[str, Truth] = {
-    "clean": _fine("ok"),
-    "dead_resolver": _fine("insufficient"),
-    "server_down": _fine("down"),
-    "bad_certificate": _fine("down"),
-    "stale_control": _fine("ok"),  # the page came, with a valid certificate
-    "stale_control_failing": _fine("insufficient"),
-    "captcha": _fine("impaired", "ok"),
-    "slow_server": _fine("ok"),
-    "server_error": _fine("ok", "down"),
-    "forbidden": _fine("ok"),
-    "no_such_name": _fine("down"),
-}
-PLAIN = frozenset({"http_reset", "http_drop", "http_block_page", "dns_block_address", "captcha"})
-"""Forms of which only plain HTTP shows anything."""
-
-_STALE = ("stale_control", "stale_control_failing")
-
-SOME = frozenset(
-    {"dns_nxdomain", "dns_bogon", "sni_reset", "sni_late_reset", "http_reset", "ip_rst"}
-)
-"""Forms that also come as "only some tries": answers of somebody, so that loss cannot look so."""
 
 
 @dataclass(slots=True)
@@ -203,8 +129,8 @@ def measure(
             tls_handshakes=tuple(run.handshakes),
             quic_handshakes=tuple(run.quic) or None,
             requests=tuple(reversed(run.exchanges)),
-            control=None if form in _STALE else _control(run),
-            control_failure="generic_timeout_error" if form in _STALE else None,
+            control=None if form in STALE else _control(run),
+            control_failure="generic_timeout_error" if form in STALE else None,
             x_vanished=_block_of(run),
         ),
     )
@@ -240,14 +166,10 @@ def _look_up(run: _Run) -> list[str]:
         answered += addresses
         if run.form == "dns_injection" and addresses:
             real = tuple(Answer("A", ipv4=one, asn=64500) for one in run.addresses)
-            run.twice.append(Query(**{**_fields(step), "answers": real}))
+            run.twice.append(replace(step, answers=real))
         if heard >= TRIES:
             break
     return list(dict.fromkeys(answered))
-
-
-def _fields(step: Query) -> dict[str, object]:
-    return {name: getattr(step, name) for name in Query.__dataclass_fields__}
 
 
 def _answer(run: _Run) -> tuple[str | None, tuple[str, ...]]:
@@ -305,7 +227,9 @@ def _one_way(run: _Run, address: str, name: str, tags: tuple[str, ...]) -> bool:
         failure = _handshake_failure(run, address, ours)
         t0, t = run.spend(10.0 if failure == "generic_timeout_error" else 0.1)
         run.handshakes.append(
-            Handshake(place, name, failure, network="tcp", t0=t0, t=t, tags=tags, transaction_id=key)
+            Handshake(
+                place, name, failure, network="tcp", t0=t0, t=t, tags=tags, transaction_id=key
+            )
         )
         if failure:
             return False
@@ -382,7 +306,7 @@ def _own_page(run: _Run) -> str:
 
 
 def _page(body: str, code: int = 200) -> Response:
-    headers = {"Content-Type": "text/html", "Content-Length": str(len(body))}
+    headers: Headers = {"Content-Type": "text/html", "Content-Length": str(len(body))}
     return Response(code=code, headers=headers, body=body)
 
 
@@ -452,9 +376,9 @@ def _block_of(run: _Run) -> Ours:
         attempts=TRIES,
         canary=Canary("canary.example", not dead, "generic_timeout_error" if dead else None),
         control=ControlSummary(
-            run.form not in _STALE,
+            run.form not in STALE,
             "lab",
-            "generic_timeout_error" if run.form in _STALE else None,
+            "generic_timeout_error" if run.form in STALE else None,
         ),
         throughput=throughput,
     )

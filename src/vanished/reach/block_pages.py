@@ -1,7 +1,7 @@
 """Whether a page is a block page: one that a network shows in place of the page that was asked for.
 
 In: the bytes of an HTTP answer and its headers. Out: `Found`: the fingerprint or the signs that
-speak for it, or that the site itself only asks for a captcha. The words are data (block_pages.toml).
+speak for it, or that the site itself only asks for a captcha. The words are data.
 A page that merely tells of blocking is none: signs count only where little else is said, and a
 denial must name an authority or a product. Nothing here knows the target or concludes about it.
 """
@@ -92,8 +92,8 @@ def examine(answer: Response, *, fingerprints: bool = True) -> Found:
     places = {"body": shown, "location": _targets(shown, answer)}
     headers = {f"header:{name}": value for name, value in answer.fields()}
     for print_ in pack().fingerprints if fingerprints else ():
-        found = print_.words in places.get(print_.where, headers.get(print_.where, ""))
-        if found and (not print_.plain or len(visible(shown)) <= MOST_SAID):
+        told = print_.words in places.get(print_.where, headers.get(print_.where, ""))
+        if told and (not print_.plain or len(visible(shown)) <= MOST_SAID):
             return Found(Page.BLOCK, print_.id, countries=print_.countries)
     best = Found(Page.ORDINARY)
     for page in _readings(body, shown):
@@ -144,7 +144,9 @@ def _signs(page: str) -> Found:
         return Found(Page.ORDINARY)
     if len(text) > MOST_SAID and not _said(signs["reader"], text[:NEAR_TOP]):
         return Found(Page.ORDINARY)
-    whom = _said(signs["authority"], f"{title}\n{text}") + _said(signs["product"], f"{title}\n{text}")
+    whom = _said(signs["authority"], f"{title}\n{text}") + _said(
+        signs["product"], f"{title}\n{text}"
+    )
     return Found(Page.BLOCK if whom else Page.DENIAL, signs=denials + whom)
 
 
@@ -172,7 +174,9 @@ def pack() -> _Pack:
     return _Pack(
         version=held["version"],
         fingerprints=tuple(
-            _Fingerprint(one["id"], one["where"], one["words"], one["scope"], tuple(one["countries"]))
+            _Fingerprint(
+                one["id"], one["where"], one["words"], one["scope"], tuple(one["countries"])
+            )
             for one in held["fingerprint"]
         ),
         signs={group: tuple(patterns) for group, patterns in signs.items()},

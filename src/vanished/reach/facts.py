@@ -20,23 +20,83 @@ from vanished.reach.steps import CANARY
 __all__ = ["DEFAULT", "FACTS", "Facts", "VerdictSettings", "facts"]
 
 FACTS = frozenset(
-    "canary_failed canary_ok nothing_measured no_control probe_says_ok throttled "
-    "dns_injected dns_forged dns_block_address dns_bogon dns_nxdomain dns_nxdomain_repeated "
-    "dns_refused dns_refused_repeated dns_dropped dns_ghost dns_wildcard dns_mismatch "
-    "dns_mismatch_repeated wrong_address_fails nothing_served "
-    "ip_reset ip_reset_repeated ip_unreachable ip_unreachable_repeated ip_drop ip_drop_repeated "
-    "tls_reset tls_reset_repeated tls_drop tls_drop_repeated tls_intercepted sni_contrast "
-    "http_reset http_reset_repeated http_drop http_drop_repeated stalled quic_drop "
-    "ip_reset_some ip_unreachable_some ip_drop_some tls_reset_some tls_drop_some http_reset_some "
-    "http_drop_some dns_nxdomain_some dns_refused_some "
-    "control_fails_too control_page_failed reached_secure reached_plain page_alike page_block "
-    "page_denial server_check broken_redirect".split()
+    [
+        "canary_failed",
+        "canary_ok",
+        "nothing_measured",
+        "no_control",
+        "probe_says_ok",
+        "throttled",
+        "dns_injected",
+        "dns_forged",
+        "dns_block_address",
+        "dns_bogon",
+        "dns_nxdomain",
+        "dns_nxdomain_repeated",
+        "dns_refused",
+        "dns_refused_repeated",
+        "dns_dropped",
+        "dns_ghost",
+        "dns_wildcard",
+        "dns_mismatch",
+        "dns_mismatch_repeated",
+        "wrong_address_fails",
+        "nothing_served",
+        "ip_reset",
+        "ip_reset_repeated",
+        "ip_unreachable",
+        "ip_unreachable_repeated",
+        "ip_drop",
+        "ip_drop_repeated",
+        "tls_reset",
+        "tls_reset_repeated",
+        "tls_drop",
+        "tls_drop_repeated",
+        "tls_intercepted",
+        "sni_contrast",
+        "http_reset",
+        "http_reset_repeated",
+        "http_drop",
+        "http_drop_repeated",
+        "stalled",
+        "quic_drop",
+        "ip_reset_some",
+        "ip_unreachable_some",
+        "ip_drop_some",
+        "tls_reset_some",
+        "tls_drop_some",
+        "http_reset_some",
+        "http_drop_some",
+        "dns_nxdomain_some",
+        "dns_refused_some",
+        "control_fails_too",
+        "control_page_failed",
+        "reached_secure",
+        "reached_plain",
+        "page_alike",
+        "page_block",
+        "page_denial",
+        "server_check",
+        "broken_redirect",
+    ]
 )
 """Every name that a rule may use."""
 
 SEVERAL = frozenset(
-    "signal telegram whatsapp facebook_messenger tor vanilla_tor torsf openvpn riseupvpn psiphon "
-    "stunreachability dnscheck".split()
+    [
+        "signal",
+        "telegram",
+        "whatsapp",
+        "facebook_messenger",
+        "tor",
+        "vanilla_tor",
+        "torsf",
+        "openvpn",
+        "riseupvpn",
+        "psiphon",
+        "stunreachability",
+        "dnscheck",
+    ]
 )
 """OONI's tests of something that has several servers."""
 
@@ -113,7 +173,7 @@ def _targets(held: dict[str, TorTarget] | tuple[TorTarget, ...] | None) -> list[
 
 
 def _throughput(seen: Observation, settings: VerdictSettings) -> Facts:
-    """Slower than the control by far; beside another name at the same address, if that was asked."""
+    """Slower than the control by far, and than another name at the same address, if asked."""
     block = seen.measurement.keys.x_vanished
     rates = block.throughput if block else None
     if rates is None or not rates.control or len(rates.target) < settings.tries:

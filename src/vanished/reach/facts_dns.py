@@ -50,7 +50,12 @@ def truth(seen: Observation, name: str) -> Truth:
     networks = {info[one].asn for one in addresses if one in info}
     networks |= {answer.asn for query in over_tls for answer in query.answers or ()}
     page = control.http_request if control else None
-    led_on = name != seen.host and page is not None and not page.failure and not page_missing(page.status_code)
+    led_on = (
+        name != seen.host
+        and page is not None
+        and not page.failure
+        and not page_missing(page.status_code)
+    )
     return Truth(
         addresses=frozenset(addresses),
         networks=frozenset(one for one in networks if one),
@@ -79,7 +84,9 @@ def dns_facts(seen: Observation, settings: VerdictSettings) -> Facts:
         if not one.purpose and not one.encrypted:
             asked[one.query.hostname, one.resolver].append(one)
     for (name, resolver), lookups in asked.items():
-        said = truths.setdefault(name, truth(seen, name))
+        if name not in truths:
+            truths[name] = truth(seen, name)
+        said = truths[name]
         if _heard(seen, resolver):
             _resolver(lookups, said, settings, found)
     _duplicates(seen, truths, found)
@@ -106,13 +113,15 @@ def _resolver(
 ) -> None:
     """What one resolver's answers for one name show."""
     answered = [one for one in lookups if one.query.addresses]
+    wrong = []
     for one in answered:
         name = _answer(one.query, said)
         if name:
             found[name].append(one.id)
-    wrong = [one for one in answered if _answer(one.query, said) == "dns_mismatch"]
+        if name == "dns_mismatch":
+            wrong.append(one.id)
     if len(wrong) >= settings.tries:
-        found["dns_mismatch_repeated"] += [one.id for one in wrong]
+        found["dns_mismatch_repeated"] += wrong
     if not said.exists:
         return
     asked = [one for one in lookups if one.query.query_type != "AAAA"] or lookups

@@ -94,6 +94,8 @@ def _count(
     control: Callable[[Observation, Way], bool | None],
 ) -> None:
     """Enter what one sort of step at one address shows."""
+    if not any(step.failure for _, step, _ in tried):
+        return
     worked = sum(kind(step.failure) in (Kind.NONE, Kind.CERTIFICATE) for _, step, _ in tried)
     failed: dict[str, list[Tried]] = defaultdict(list)
     for one in tried:
@@ -148,9 +150,9 @@ def _certificates(seen: Observation, ways: list[Way], found: dict[str, list[str]
         elif beside and (tried is not None or _address_known(seen, way)):
             found["tls_intercepted"].append(step_id)
     for way, step, step_id in _requests(ways):
-        if way.handshake is None and kind(step.failure) is Kind.CERTIFICATE:
-            if _page_control(seen, way) is False:
-                found["control_fails_too"].append(step_id)
+        bad = way.handshake is None and kind(step.failure) is Kind.CERTIFICATE
+        if bad and _page_control(seen, way) is False:
+            found["control_fails_too"].append(step_id)
 
 
 def _address_known(seen: Observation, way: Way) -> bool:
@@ -164,6 +166,8 @@ def _late_resets(found: dict[str, list[str]], ways: list[Way]) -> None:
 
     What follows a handshake is encrypted, so that nothing in it can have been the trigger.
     """
+    if not found:
+        return
     inside = {way.exchange_id for way in ways if way.handshake and way.exchange}
     for late, early in (
         ("http_reset", "tls_reset"),
@@ -185,9 +189,9 @@ def _contrast(seen: Observation, found: dict[str, list[str]]) -> None:
     """Another name at an address where this one fails: it always got through."""
     names = ("tls_reset", "tls_drop", "tls_reset_some", "tls_drop_some")
     failing = {step for name in names for step in found.get(name, ())}
-    places = {
-        way.place for way in seen.ways if {way.handshake_id, way.exchange_id} & failing
-    }
+    if not failing:
+        return
+    places = {way.place for way in seen.ways if {way.handshake_id, way.exchange_id} & failing}
     asked = [way for way in seen.ways if way.purpose == OTHER_SNI and way.place in places]
     through = [way for way in asked if _got_through(way)]
     if asked and len(through) == len(asked):
@@ -207,9 +211,7 @@ def _quic(seen: Observation, settings: VerdictSettings, found: dict[str, list[st
     mine = [(i, one) for i, one in seen.quic if not {OTHER_SNI, "canary"} & set(one.tags or ())]
     lost = [i for i, one in mine if kind(one.failure) is Kind.TIMEOUT]
     control = (seen.control.quic_handshake or {}) if seen.control else {}
-    answered = any(
-        one.address in control and not control[one.address].failure for _, one in mine
-    )
+    answered = any(one.address in control and not control[one.address].failure for _, one in mine)
     over_tcp = any(way.secure for way in seen.ways if not way.purpose)
     if len(lost) >= settings.tries and len(lost) == len(mine) and answered and over_tcp:
         found["quic_drop"] = lost
@@ -222,7 +224,9 @@ def _lost_too(seen: Observation, found: dict[str, list[str]]) -> None:
         return
     page = control.http_request
     if page is not None and (page.failure or (page.status_code or 0) <= 0):
-        plain = (one for one in seen.lookups if not one.encrypted and one.query.query_type != "AAAA")
+        plain = (
+            one for one in seen.lookups if not one.encrypted and one.query.query_type != "AAAA"
+        )
         failed = [one.id for one in plain if one.kind is Kind.NO_NAME]
         failed += [way.exchange_id for way in seen.ways if way.exchange and way.exchange.failure]
         found["control_fails_too"] += failed

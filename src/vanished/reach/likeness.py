@@ -21,10 +21,33 @@ LONG_WORD = 5
 """Words of a title are compared from so many letters on."""
 
 COMMON_HEADERS = frozenset(
-    "accept-ranges age cache-control cf-ray content-encoding content-language content-type date "
-    "etag expires last-modified link location p3p pragma server set-cookie "
-    "strict-transport-security vary via x-content-type-options x-frame-options x-powered-by "
-    "x-varnish x-xss-protection".split()
+    [
+        "accept-ranges",
+        "age",
+        "cache-control",
+        "cf-ray",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "link",
+        "location",
+        "p3p",
+        "pragma",
+        "server",
+        "set-cookie",
+        "strict-transport-security",
+        "vary",
+        "via",
+        "x-content-type-options",
+        "x-frame-options",
+        "x-powered-by",
+        "x-varnish",
+        "x-xss-protection",
+    ]
 )
 """Headers that say nothing of who answered."""
 

@@ -116,7 +116,9 @@ def observe(measurement: Measurement) -> Observation:
             for i, query in enumerate(keys.queries or ())
         ),
         ways=tuple(_ways(measurement)),
-        quic=tuple((f"quic_handshakes/{i}", one) for i, one in enumerate(keys.quic_handshakes or ())),
+        quic=tuple(
+            (f"quic_handshakes/{i}", one) for i, one in enumerate(keys.quic_handshakes or ())
+        ),
         control=None if stale else keys.control,
     )
 
@@ -128,7 +130,11 @@ def _ways(measurement: Measurement) -> Iterator[Way]:
     requests = keys.requests or ()
     exchanges = {_key(one): (i, one) for i, one in enumerate(requests)}
     for i, connect in enumerate(keys.tcp_connect or ()):
-        place = f"[{connect.ip}]:{connect.port}" if ":" in connect.ip else f"{connect.ip}:{connect.port}"
+        place = (
+            f"[{connect.ip}]:{connect.port}"
+            if ":" in connect.ip
+            else f"{connect.ip}:{connect.port}"
+        )
         key = connect.transaction_id or place
         at, handshake = handshakes.pop(key, (-1, None))
         on, exchange = exchanges.pop(key, (-1, None))

@@ -83,7 +83,8 @@ def _leave_out(node: Any, path: list[str]) -> bool:
         if not rest:
             node.clear()
             return bool(inner)
-        return any([_leave_out(one, rest) for one in inner])
+        dropped = [_leave_out(one, rest) for one in inner]
+        return any(dropped)
     if not isinstance(node, dict) or head not in node:
         return False
     if not rest:

@@ -1,6 +1,6 @@
 """Streams of OONI measurements, of all its tests: JSON lines, as they are, gzipped or in zstd.
 
-In: a file as OONI publishes them (`.jsonl`, `.jsonl.gz`, `.jsonl.zst`), or one measurement (`.json`).
+In: a file as OONI publishes them (`.jsonl`, `.jsonl.gz`, `.jsonl.zst`), or one (`.json`).
 Out: the measurements one by one, and a `Tally` of what could not be read. Memory is bounded by the
 longest line allowed, whatever the file unpacks to. Reading zstd needs `zstandard` (extra `reach`).
 """

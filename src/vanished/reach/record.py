@@ -141,7 +141,7 @@ class TorTarget:
 
 @dataclass(frozen=True, slots=True)
 class TestKeys:
-    """The steps, and the conclusions that the probe itself drew. Which are set depends on the test."""
+    """The steps, and what the probe itself concluded. Which are set depends on the test."""
 
     __test__ = False  # no test, whatever its name tells pytest
 

@@ -61,7 +61,7 @@ class Ruleset:
 
 
 def load(text: str, known: Collection[str]) -> Ruleset:
-    """Rules from TOML. Raises ConfigError if one names a fact that is not `known`, or is unclear."""
+    """Rules from TOML. Raises ConfigError if one names a fact that is not `known`."""
     held = tomllib.loads(text)
     rules = tuple(_rule(one, known) for one in held["rule"])
     if len({rule.id for rule in rules}) != len(rules):

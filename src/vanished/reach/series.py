@@ -1,9 +1,10 @@
 """Verdicts over time: when a network began to stop a target, and when it ended.
 
-In: dated verdicts of any targets and vantages. Out: for each pair a `Series` with its counts, and its
-changes, each with the interval in which it happened and what stood before and after. Only `blocked`,
-`likely_blocked` and `ok` say whether a target is stopped; the others are counted and move nothing. One
-verdict against the rest is no change: a new state has to be seen `confirm` times in a row.
+In: dated verdicts of any targets and vantages. Out: for each pair a `Series` with its counts and its
+changes, each with the interval in which it happened and what stood before and after. Only
+`blocked`, `likely_blocked` and `ok` say whether a target is stopped; the others are counted and
+move nothing. One verdict against the rest is no change: a new state has to be seen `confirm` times
+in a row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from vanished.model import Micros
 from vanished.reach.rules import Reach
@@ -99,7 +101,7 @@ class _Phase:
 
 
 def series(verdicts: Iterable[Dated], settings: SeriesSettings = DEFAULT) -> list[Series]:
-    """A series for each pair of target and vantage, by their names. Verdicts may come in any order."""
+    """A series for each pair of target and vantage, by their names; verdicts come in any order."""
     pairs: dict[tuple[str, str], list[Dated]] = defaultdict(list)
     for one in verdicts:
         pairs[one.target, one.vantage].append(one)
@@ -109,17 +111,13 @@ def series(verdicts: Iterable[Dated], settings: SeriesSettings = DEFAULT) -> lis
     ]
 
 
-def _series(
-    target: str, vantage: str, ones: list[Dated], settings: SeriesSettings
-) -> Series:
+def _series(target: str, vantage: str, ones: list[Dated], settings: SeriesSettings) -> Series:
     saying = [one for one in ones if one.state in STOPPED or one.state is Reach.OK]
     changes: list[Change] = []
     phases: list[_Phase] = []
     for stretch in _stretches(saying, settings.gap_s):
         phases = _phases(stretch, settings.confirm)
-        changes += [
-            _change(old, new) for old, new in zip(phases, phases[1:], strict=False)
-        ]
+        changes += [_change(old, new) for old, new in pairwise(phases)]
     return Series(
         target=target,
         vantage=vantage,
@@ -143,7 +141,7 @@ def _stretches(ones: list[Dated], gap_s: float) -> list[list[Dated]]:
 
 
 def _phases(ones: list[Dated], confirm: int) -> list[_Phase]:
-    """States that were seen `confirm` times in a row; what was not is contrary to its neighbours."""
+    """States that were seen `confirm` times in a row; what was not is contrary to the others."""
     runs: list[list[Dated]] = []
     for one in ones:
         if runs and (runs[-1][-1].state in STOPPED) == (one.state in STOPPED):

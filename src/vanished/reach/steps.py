@@ -24,7 +24,7 @@ class Binary:
     format: str = "base64"
 
     @property
-    def bytes(self) -> bytes:
+    def held(self) -> bytes:
         """The bytes; as many as can be read where the base64 is damaged."""
         try:
             return base64.b64decode(self.data + "=" * (-len(self.data) % 4))
@@ -44,13 +44,13 @@ def raw(words: Words | None) -> bytes:
     """What went over the wire, as far as the record kept it."""
     if words is None:
         return b""
-    return words.bytes if isinstance(words, Binary) else words.encode("utf-8", "surrogatepass")
+    return words.held if isinstance(words, Binary) else words.encode("utf-8", "surrogatepass")
 
 
 def text(words: Words | None) -> str:
     """The same as text; bytes that are no UTF-8 are read as Latin-1, which loses none."""
     if isinstance(words, Binary):
-        held = words.bytes
+        held = words.held
         try:
             return held.decode()
         except UnicodeDecodeError:

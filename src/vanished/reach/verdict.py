@@ -57,7 +57,7 @@ def conclude(seen: Observation, settings: VerdictSettings = DEFAULT) -> Verdict:
     rules = ruleset()
     holding = rules.holding(found)
     first = holding[0]
-    reached = "reached_secure" in found or "reached_plain" in found and "page_alike" in found
+    reached = "reached_secure" in found or ("reached_plain" in found and "page_alike" in found)
     evidence = dict.fromkeys(
         step for name in sorted(first.all_of) for step in found.get(name, ()) if step
     )
@@ -77,7 +77,7 @@ def conclude(seen: Observation, settings: VerdictSettings = DEFAULT) -> Verdict:
 
 
 def may_name_network(said: Verdict) -> bool:
-    """Whether a disappearance may be put down to the network: only where it blocks, or likely does."""
+    """Whether a disappearance may be put down to the network: where it blocks, or likely does."""
     return said.stopped
 
 
