@@ -1,7 +1,8 @@
 """Measurements with a known truth: what a careful probe would record under each form of blocking.
 
-In: a form, a seed, a loss of packets. Out: a `Measurement` as ours are written. No packet is sent: the steps are drawn, with the retries that kernels and the probe make.
-For packets there is the network lab. Addresses and names are invented; pages are made here.
+In: a form, a seed, a loss of packets. Out: a `Measurement` as ours are written. No packet is sent:
+the steps are drawn, with the retries that kernels and the probe make. For packets there is the
+network lab. Addresses and names are invented.
 """
 
 from __future__ import annotations

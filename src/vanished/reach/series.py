@@ -1,6 +1,6 @@
 """Verdicts over time: when a network began to stop a target, and when it ended.
 
-In: dated verdicts of any targets and vantages. Out: for each pair a `Series` with its counts and its
+In: dated verdicts of any targets and vantages. Out: for each pair a `Series` with counts and
 changes, each with the interval in which it happened and what stood before and after. Only
 `blocked`, `likely_blocked` and `ok` say whether a target is stopped; the others are counted and
 move nothing. One verdict against the rest is no change: a new state has to be seen `confirm` times
