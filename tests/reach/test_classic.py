@@ -11,7 +11,7 @@ from vanished.lab.reach_records import measure
 from vanished.reach.classic import Classic, classic
 from vanished.reach.likeness import compare, title_of
 from vanished.reach.record import ControlPage, Measurement
-from vanished.reach.steps import Response
+from vanished.reach.steps import Answer, Response, TcpStatus
 
 
 def carrying() -> dict[str, Measurement]:
@@ -96,3 +96,21 @@ def test_a_version_that_is_no_number_is_the_latest() -> None:
     """Development builds say so."""
     measurement = replace(measure("clean", seed=1), test_version="dev")
     assert isinstance(classic(measurement), Classic)
+
+
+def test_one_address_that_answers_is_enough() -> None:
+    """What came furthest decides: a dead second address is no block of the site."""
+    one = generated()["successWithHTTPS"]
+    keys = one.keys
+    answer = Answer("A", ipv4="93.184.216.35")
+    queries = tuple(
+        replace(step, answers=(*(step.answers or ()), answer)) for step in keys.queries or ()
+    )
+    dead = replace(
+        (keys.tcp_connect or ())[0],
+        ip="93.184.216.35",
+        status=TcpStatus(False, "connection_refused"),
+        transaction_id=59999,
+    )
+    keys = replace(keys, queries=queries, tcp_connect=(dead, *(keys.tcp_connect or ())))
+    assert classic(replace(one, test_keys=keys)).accessible is True
