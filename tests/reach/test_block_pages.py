@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import time
 from html import escape
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.needs import needs_shared
 from vanished.lab import pages as lab
 from vanished.lab.ordinary_pages import ordinary_pages
-from vanished.reach.block_pages import Found, Page, block_address, examine, pack
+from vanished.reach.block_pages import LONGEST, Found, Page, block_address, examine, pack
 from vanished.reach.steps import Response, words
 
 SAVED = "citizenlab-filtering-annotations"
@@ -118,6 +119,16 @@ def test_known_lies_of_resolvers() -> None:
     assert block_address("10.10.34.36") is not None
     assert block_address("8.7.198.45") is not None
     assert block_address("93.184.216.34") is None
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<script>", b"<", b"<!--", b"<title", b"<iframe ", b"http-equiv=refresh ", b"&#x"]
+)
+def test_a_hostile_page_costs_no_time(piece: bytes) -> None:
+    """Whoever sends the page must not be able to stop the analysis of all others."""
+    began = time.process_time()
+    assert shown(piece * (LONGEST // len(piece))).page is Page.ORDINARY
+    assert time.process_time() - began < 2.0
 
 
 def test_ids_are_stable_and_different() -> None:

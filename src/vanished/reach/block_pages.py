@@ -30,13 +30,13 @@ MOST_SAID = 6_000
 NEAR_TOP = 2_500
 """Characters of visible text, from the top, in which a denial has to stand."""
 
-_DROPPED = re.compile(r"<(script|style|noscript)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S)
-_ELEMENT = re.compile(r"<[^>]*>")
+_HIDDEN = re.compile(r"<(script|style|noscript)\b|<!--", re.I)
+_ELEMENT = re.compile(r"<[^<>]*>")
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]+)", re.I)
 _REFRESH = re.compile(
-    r"http-equiv\s*=\s*[\"']?refresh[^>]*url\s*=\s*[\"']?([^\"'>\s]+)"
+    r"http-equiv\s*=\s*[\"']?refresh[^<>]{0,300}url\s*=\s*[\"']?([^\"'>\s]+)"
     r"|location(?:\.href|\.replace\()?\s*[=(]\s*[\"']([^\"']+)"
-    r"|<i?frame[^>]*\bsrc\s*=\s*[\"']?([^\"'>\s]+)",
+    r"|<i?frame[^<>]{0,300}\bsrc\s*=\s*[\"']?([^\"'>\s]+)",
     re.I,
 )
 _MARKED = re.compile(r"[<>=|]|/|\w\.\w")
@@ -151,8 +151,19 @@ def _signs(page: str) -> Found:
 
 
 def visible(page: str) -> str:
-    """The text that a reader would see, with single blanks."""
-    return " ".join(unescape(_ELEMENT.sub(" ", _DROPPED.sub(" ", page))).split())
+    """The text that a reader would see, with single blanks. Takes time linear in the page."""
+    shown: list[str] = []
+    lower, at = page.lower(), 0
+    while hidden := _HIDDEN.search(page, at):
+        shown.append(page[at : hidden.start()])
+        end = f"</{hidden[1].lower()}" if hidden[1] else "-->"
+        at = lower.find(end, hidden.end())
+        if at < 0:
+            break  # never closed: a browser would show nothing of the rest
+        at += len(end)
+    else:
+        shown.append(page[at:])
+    return " ".join(unescape(_ELEMENT.sub(" ", " ".join(shown))).split())
 
 
 def _said(patterns: Iterable[re.Pattern[str]], text: str) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ COMMON_HEADERS = frozenset(
 )
 """Headers that say nothing of who answered."""
 
-_TITLE = re.compile(r"<title[^>]*>([^<]{1,512})</title", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{1,512})</title", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
