@@ -57,7 +57,10 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/changedetection.in -o requirements/changedetection.txt
 	$(COMPILE) requirements/wacz.in -o requirements/wacz.txt
 	$(COMPILE) requirements/bs4.in -o requirements/bs4.txt
-	$(COMPILE) --group dev --extra explain --extra platforms --extra publish -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
+	$(COMPILE) requirements/datasketch.in -o requirements/datasketch.txt
+	$(COMPILE) requirements/oonidata.in -o requirements/oonidata.txt
+	$(COMPILE) requirements/sklearn.in -o requirements/sklearn.txt
+	$(COMPILE) --group dev --extra explain --extra platforms --extra publish --extra reach -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
