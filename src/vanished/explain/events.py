@@ -122,7 +122,8 @@ class Events:
         """Whether the rate was higher, and whether that had been planned."""
         rows = self.rows.to_pylist()
         if not rows:
-            return "No day lies in a window of an event and has enough posts, or every day does."
+            nothing = "No day lies in a window of an event and has enough posts, or every day does."
+            return f"{nothing}\n{self._standing()}"
         whole = rows[0]
         verb = "were" if whole["higher"] else "were not shown to be"
         lines = [
@@ -143,7 +144,7 @@ class Events:
     def _standing(self) -> str:
         if self.registered is None:
             return "Exploratory: the plan of this test is not in the log."
-        first = int(self.rate.begin[0])
+        first = int(self.rate.begin[0])  # 0 where there is no post
         when = f"{at(self.registered.at):%Y-%m-%d %H:%M} UTC, leaf {self.registered.leaf}"
         if self.registered.at <= first:
             return f"Planned before the days it speaks of (log: {when})."
