@@ -14,6 +14,7 @@ ROOMS = [
 ]  # fmt: skip
 PURE = [
     "judge",
+    "explain",
     "watch/schedule.py",
     "watch/hazard.py",
     "watch/learning.py",
