@@ -37,7 +37,6 @@ from vanished.lab.network_map import (
     CANARY,
     CLIENT,
     CONTROL,
-    GO_AROUND,
     INTERCEPTOR,
     ISP_RESOLVER,
     LIES_PORT,
@@ -45,6 +44,7 @@ from vanished.lab.network_map import (
     PORTAL,
     RESOLVERS,
     TARGETS,
+    TOR,
     WORD,
     layout,
 )
@@ -75,15 +75,17 @@ class NetworkLab:
         self.conditions: tuple[Condition, ...] = ()
         self.quic = quic and importlib.util.find_spec("aioquic") is not None
         self._lies: subprocess.Popen[bytes] | None = None
+        self._queue: subprocess.Popen[bytes] | None = None
         self._told: dict[str, Any] = {"forgeries": [], "behaviour": {}, "server": ""}
 
     def __enter__(self) -> NetworkLab:
         """Make it: about a second. Raises UsageError where namespaces cannot be made."""
         served = [a for given in self.addresses.values() for a in given]
-        others = [BLOCK_PAGE, PORTAL, INTERCEPTOR, GO_AROUND]
+        others = [BLOCK_PAGE, PORTAL, INTERCEPTOR, *TOR]
         resolver = next(iter(RESOLVERS.values()))
         self.place = Place(
-            {"client": ISP_RESOLVER, "control": resolver}, layout([*served, *others])
+            {"client": ISP_RESOLVER, "server": resolver, "control": resolver},
+            layout([*served, *others]),
         )
         try:
             self._furnish(resolver)
@@ -170,6 +172,9 @@ class NetworkLab:
         if rules.behaviour != self._told["behaviour"]:
             self._tell(self._servers, rules.behaviour)
             self._told["behaviour"] = rules.behaviour
+        if rules.queued and self._queue is None:
+            self._queue = self._python("router", "network_queue")
+            self._await(self._queue)
         if self._lies is not None:
             self.place.stop(self._lies)
             self._lies = None
@@ -220,13 +225,13 @@ class NetworkLab:
 
     # Its own tools
 
+    def python(self, module: str, *argv: str) -> tuple[str, ...]:
+        """The command that runs a module of the lab."""
+        return (sys.executable, "-m", f"vanished.lab.{module}", *argv)
+
     def _python(self, role: Role, module: str, *argv: str) -> subprocess.Popen[bytes]:
-        return self.place.start(
-            role,
-            [sys.executable, "-m", f"vanished.lab.{module}", *argv],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        pipe = subprocess.PIPE
+        return self.place.start(role, self.python(module, *argv), stdin=pipe, stdout=pipe)
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -244,7 +249,7 @@ class NetworkLab:
         self.place.run(role, argv, given=text.encode(), check=True)
 
     def _dnsmasq(self, port: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
-        """The ISP's resolver, or its lying double; without a cache, so that a change shows at once."""
+        """The ISP's resolver, or its lying double; no cache, so that a change shows at once."""
         argv = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv"]
         argv += ["--no-hosts", "--cache-size=0", "--no-daemon", f"--port={port}", "--user=root"]
         argv += [f"--listen-address={ISP_RESOLVER}", "--bind-interfaces", "--pid-file"]

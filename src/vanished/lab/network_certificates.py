@@ -1,4 +1,4 @@
-"""Certificates of the lab: its own authority, the hosts', and wrong ones. Made for one run, never kept.
+"""Certificates of the lab: its authority's, the hosts', and wrong ones; made for one run, not kept.
 
 In: names. Out: PEM files in the lab's folder. Elliptic keys (P-256), so that a lab's set takes
 milliseconds. Whoever wants to trust the lab trusts `ca.pem`, for as long as the lab is there.

@@ -1,4 +1,4 @@
-"""DNS messages as the lab's resolvers and its injector need them (RFC 1035): read a question, answer.
+"""DNS messages as the lab's resolvers and injector need them (RFC 1035): read a question, answer.
 
 In: bytes of a query. Out: bytes of an answer of type A, or an error code. No other record types, no
 compression beyond the one pointer to the question, no EDNS in answers, no I/O.

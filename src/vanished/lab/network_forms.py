@@ -1,7 +1,7 @@
 """The forms in which the lab's network blocks, and the outages that are no blocking: the truth.
 
-In: the name of a form, of a target, of a partial kind. Out: what a right verdict says of it. Nothing
-here touches a network; `network_rules` turns a `Condition` into rules.
+In: the name of a form, of a target, of a partial kind. Out: what a right verdict says of it.
+Nothing here touches a network; `network_rules` turns a `Condition` into rules.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BLOCKED: frozenset[State] = frozenset({"blocked", "likely_blocked"})
 
 @dataclass(frozen=True)
 class Form:
-    """One way to block: where it acts (`layer`), what it does there (`mechanism`), how far it may."""
+    """One way to block: where it acts (`layer`), what it does there (`mechanism`), how far."""
 
     layer: str
     mechanism: str
@@ -101,9 +101,14 @@ FORMS: Mapping[str, Form] = {
     "http_redirect": _form("http", "block_page", "some", "one_address"),
     "throttling": _form("throughput", "throttling", "some", "one_address"),
     "quic_drop": _form("quic", "drop", "some", "one_address"),
+    "fully_encrypted_drop": _form("protocol", "fully_encrypted"),
+    "ssh_drop": _form("protocol", "ssh", "some"),
+    "openvpn_drop": _form("protocol", "openvpn", "some"),
+    "wireguard_drop": _form("protocol", "wireguard", "some"),
 }
 """The blocking forms. `sni_reset`, `http_reset`, `http_word_reset`, `dns_injection` and the two
-block pages are forged by an injector beside the path; the other forms act in the path."""
+block pages are forged by an injector beside the path; the other forms act in the path. The four of
+the layer "protocol" stop go-arounds by their first bytes; a web page passes them."""
 
 
 def _outage(*states: State, whole: bool = False) -> Outage:

@@ -112,7 +112,7 @@ class Order:
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.kind: str = told["kind"]
-        self.addresses = frozenset(told["addresses"])
+        self.addresses = frozenset(told["addresses"])  # none: any
         self.answer: str = told["answer"]
         self.residual_s: float = told["residual_s"]
         self.name: str = told["name"]
@@ -127,7 +127,9 @@ class Order:
         """Packets to send on seeing this one; `now` in seconds."""
         if self.kind == "dns":
             return self._dns(seen)
-        if seen.protocol != socket.IPPROTO_TCP or seen.target not in self.addresses:
+        if seen.protocol != socket.IPPROTO_TCP:
+            return ()
+        if self.addresses and seen.target not in self.addresses:
             return ()
         ends = (seen.source, seen.target, seen.target_port)
         if now < self._until.get(ends, 0):

@@ -53,7 +53,7 @@ def _make(folder: Path) -> None:
 
 def _do(*argv: str, given: list[str] | None = None) -> None:
     lines = "\n".join(given or []).encode()
-    subprocess.run(argv, input=lines, check=True, stderr=subprocess.PIPE)
+    subprocess.run(argv, input=lines, check=True, stderr=subprocess.PIPE)  # noqa: S603
 
 
 def _wait(maker: int) -> None:

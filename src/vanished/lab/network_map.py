@@ -1,6 +1,7 @@
 """Where everything stands in the lab's network: addresses, names, links.
 
-    client 10.77.0.2 - 10.77.0.1 router 44.128.1.1 - 44.128.1.2 servers 44.128.2.1 - 44.128.2.2 control
+    client 10.77.0.2 - 10.77.0.1 router 44.128.1.1 - 44.128.1.2 servers
+    servers 44.128.2.1 - 44.128.2.2 control
 
 The servers' side has addresses of 44.128/16, the test network of amateur packet radio: public by
 their look, so that no bogon rule fires on them, and routed nowhere in here but to us. Pure.
@@ -40,14 +41,18 @@ BYSTANDER = "bystander.example"
 """A name that nobody blocks, for the other SNI and the other Host."""
 PLAIN_HOST = "plain.example"
 """Whose certificate an address shows that belongs to no host."""
+GO_AROUND_HOST = "bridge.example"
+GO_AROUND = "44.128.90.1"
+"""Where the servers of the go-arounds listen, under that name."""
+TOR = tuple(f"44.128.91.{number}" for number in range(1, 9))
+"""Addresses of the private Tor network."""
 OTHERS: Mapping[str, Sequence[str]] = {
     CANARY: ("44.128.77.1",),
     BYSTANDER: ("44.128.77.2",),
     PLAIN_HOST: ("44.128.77.3",),
+    GO_AROUND_HOST: (GO_AROUND,),
     **{name: (address,) for name, address in RESOLVERS.items()},
 }
-GO_AROUND = "44.128.90.1"
-"""Where the servers of the go-arounds listen."""
 
 
 def layout(addresses: Sequence[str]) -> dict[str, list[str]]:

@@ -41,7 +41,8 @@ PROGRAMS = {
 """Programs that the lab starts, and the Debian package of each."""
 
 READY_S = 30.0
-_PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+SEARCHED = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+"""Where programs are looked for: Debian puts servers outside an ordinary user's PATH."""
 _CLONE_FS, _CLONE_NEWNS, _CLONE_NEWNET, _MS_BIND = 0x200, 0x20000, 0x40000000, 0x1000
 _T = TypeVar("_T")
 
@@ -53,10 +54,10 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "the network lab needs root: it makes network namespaces and rules inside them"
     for program, package in PROGRAMS.items():
-        if shutil.which(program, path=_PATH) is None:
+        if shutil.which(program, path=SEARCHED) is None:
             return f"the network lab needs '{program}': apt-get install {package}"
     tried = subprocess.run(
-        ["unshare", "-n", "-m", "--fork", "--pid", "true"],
+        ["unshare", "-n", "-m", "--fork", "--pid", "true"],  # noqa: S607
         capture_output=True,
         env=_environment(),
         timeout=READY_S,
@@ -94,10 +95,12 @@ class Place:
         self._record(None)
         maker = os.pidfd_open(os.getpid())
         try:
-            self._keeper = subprocess.Popen(
-                ["unshare", "-n", "-m", "--fork", "--pid", "--mount-proc", "--kill-child"]
-                + [sys.executable, "-m", "vanished.lab.network_keeper", str(self.folder)]
-                + [str(maker)],
+            self._keeper = subprocess.Popen(  # noqa: S603 (our own module)
+                [
+                    *("unshare", "-n", "-m", "--fork", "--pid", "--mount-proc", "--kill-child"),
+                    *(sys.executable, "-m", "vanished.lab.network_keeper"),
+                    *(str(self.folder), str(maker)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(maker,),
@@ -130,7 +133,7 @@ class Place:
     def argv(self, role: Role, argv: Sequence[str]) -> list[str]:
         """The command that runs `argv` in the place of `role`; it ends with whoever started it."""
         inside = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
-        if role == "control":  # the other roles share one file; the control must not ask the ISP
+        if self._resolv(role) is not None:  # the other roles share the client's
             bind = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
             inside = ["unshare", "-m", "sh", "-c", bind, str(self._resolv(role)), *inside]
         net = f"--net=/proc/{self._first}/root/run/netns/{role}"
@@ -146,7 +149,7 @@ class Place:
         check: bool = False,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command in the place of `role` and wait; with `check`, its failure is an error."""
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 (the lab's caller says what runs in it)
             self.argv(role, argv),
             input=given,
             capture_output=True,
@@ -160,7 +163,8 @@ class Place:
 
     def start(self, role: Role, argv: Sequence[str], **given: Any) -> subprocess.Popen[bytes]:
         """Start a command in the place of `role`; `given` goes to Popen. It ends with the lab."""
-        process = subprocess.Popen(self.argv(role, argv), env=_environment(), **given)
+        whole = self.argv(role, argv)
+        process = subprocess.Popen(whole, env=_environment(), **given)  # noqa: S603
         self._processes.append(process)
         return process
 
@@ -210,16 +214,19 @@ class Place:
             must(libc.unshare(_CLONE_FS), "unshare")
             must(libc.setns(net, _CLONE_NEWNET), "setns")
             must(libc.setns(mounts, _CLONE_NEWNS), "setns")
-            if role == "control":
+            own = self._resolv(role)
+            if own is not None:
                 must(libc.unshare(_CLONE_NEWNS), "unshare")
-                source = str(self._resolv(role)).encode()
+                source = str(own).encode()
                 must(libc.mount(source, b"/etc/resolv.conf", None, _MS_BIND, None), "mount")
         finally:
             os.close(net)
             os.close(mounts)
 
-    def _resolv(self, role: Role) -> Path:
-        return self.folder / f"resolv-{role}"
+    def _resolv(self, role: Role) -> Path | None:
+        """The role's own /etc/resolv.conf where it is not the client's."""
+        file = self.folder / f"resolv-{role}"
+        return file if role != "client" and file.exists() else None
 
     def end(self) -> None:
         """End every process of the lab and remove its folder; harmless when it is done already."""
@@ -300,4 +307,4 @@ def _environment() -> dict[str, str]:
 
     ours = str(Path(vanished.__file__).parents[1])
     path = os.pathsep.join(p for p in (ours, os.environ.get("PYTHONPATH", "")) if p)
-    return {**os.environ, "PATH": _PATH, "PYTHONPATH": path}
+    return {**os.environ, "PATH": SEARCHED, "PYTHONPATH": path}

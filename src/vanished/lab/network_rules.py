@@ -65,6 +65,8 @@ class Rules:
     """Options of the lying dnsmasq; it does not run when there are none."""
     forgeries: list[dict[str, Any]] = field(default_factory=list)
     """Orders of the injector."""
+    queued: bool = False
+    """Whether packets go to NFQUEUE 0, which `network_queue` serves."""
     behaviour: dict[str, list[str]] = field(default_factory=dict)
     """Outages that the servers themselves show, by target."""
 
@@ -143,12 +145,16 @@ def _lie(made: Rules, one: Condition, address: str) -> None:
 
 
 def _forge(made: Rules, one: Condition, struck: Sequence[str], seed: int) -> None:
-    """The injector answers in the server's name."""
+    """The injector answers in the server's name, whatever address the trigger goes to.
+
+    The word alone is looked for at the target only: it would strike all other hosts too.
+    """
+    bound = one.partial == "one_address" or one.form == "http_word_reset"
     made.forgeries.append(
         {
             "kind": _FORGERIES[one.form],
             "name": one.target,
-            "addresses": list(struck),
+            "addresses": list(struck) if bound else [],
             "answer": FORGED,
             "page": BLOCK_PAGE,
             "word": WORD,
@@ -189,11 +195,15 @@ def _stop(verdict: str) -> Callable[[Rules, Condition, Sequence[str], int], None
 def _content(
     port: int, found: Callable[[str], str], verdict: str
 ) -> Callable[[Rules, Condition, Sequence[str], int], None]:
-    """A packet to `port` that holds what `found` says meets `verdict`, in the path."""
+    """A packet to `port` that holds what `found` says meets `verdict`, in the path.
+
+    The content is the trigger, whatever address it goes to, as real censors do it.
+    """
 
     def make(made: Rules, one: Condition, struck: Sequence[str], number: int) -> None:
-        for place, address in enumerate(struck):
-            to = f"-d {address} -p tcp --dport {port} "
+        anywhere = ["0.0.0.0/0"] if one.partial != "one_address" else struck
+        for place, address in enumerate(anywhere):
+            to = f"-i to-client -d {address} -p tcp --dport {port} "
             trigger = f"{to}{_if_some(one)}-m string --algo bm --icase {found(one.target)} "
             if one.partial == "residual":
                 memory = f"-m recent --rdest --name lab{number}x{place}"
@@ -227,6 +237,24 @@ def _quic_drop(made: Rules, one: Condition, struck: Sequence[str], number: int) 
     del number
     for address in struck:
         made.add("filter", "FORWARD", f"-d {address} -p udp --dport 443 {_if_some(one)}-j DROP")
+
+
+def _fully_encrypted_drop(made: Rules, one: Condition, struck: Sequence[str], number: int) -> None:
+    del one, number
+    made.queued = True
+    for address in struck:
+        made.add("filter", "FORWARD", f"-d {address} -p tcp -j NFQUEUE --queue-num 0")
+
+
+def _first_bytes(seen: str) -> Callable[[Rules, Condition, Sequence[str], int], None]:
+    """Packets of a go-around's protocol, known by how they begin, are dropped."""
+
+    def make(made: Rules, one: Condition, struck: Sequence[str], number: int) -> None:
+        del number
+        for address in struck:
+            made.add("filter", "FORWARD", f"-d {address} {seen} {_if_some(one)}-j DROP")
+
+    return make
 
 
 def _resolver_dead(made: Rules, one: Condition, struck: Sequence[str], number: int) -> None:
@@ -292,6 +320,7 @@ def _host(name: str) -> str:
     return f'--hex-string "host: {name}|0d0a|"'
 
 
+_UDP_PAYLOAD = "0>>22&0x3C@8"  # u32: past the IP header, whatever its length, and UDP's eight bytes
 _RESET = "REJECT --reject-with tcp-reset"
 _MAKERS: Mapping[str, Callable[[Rules, Condition, Sequence[str], int], None]] = {
     "dns_drop": _dns_drop,
@@ -304,6 +333,10 @@ _MAKERS: Mapping[str, Callable[[Rules, Condition, Sequence[str], int], None]] = 
     "tls_interception": _interception,
     "throttling": _throttling,
     "quic_drop": _quic_drop,
+    "fully_encrypted_drop": _fully_encrypted_drop,
+    "ssh_drop": _first_bytes("-p tcp -m string --algo bm --string SSH-2.0"),
+    "openvpn_drop": _first_bytes(f"-p udp -m u32 --u32 {_UDP_PAYLOAD}>>24=0x38"),
+    "wireguard_drop": _first_bytes(f"-p udp -m u32 --u32 {_UDP_PAYLOAD}=0x01000000"),
     "resolver_dead": _resolver_dead,
     "resolver_refuses": _resolver_refuses,
     "packet_loss": _packet_loss,
