@@ -83,12 +83,17 @@ def serving(lab: NetworkLab, kind: str) -> Iterator[Served]:
     """Run the server of `kind` abroad. UsageError for an unknown kind or a missing program."""
     if kind not in KINDS:
         raise UsageError(f"The lab has no go-around '{kind}'; it has {', '.join(KINDS)}.")
-    for program, package in KINDS[kind].programs.items():
-        if shutil.which(program, path=SEARCHED) is None:
-            raise UsageError(f"The go-around '{kind}' needs '{program}': apt-get install {package}")
+    require(kind, KINDS[kind].programs)
     served = Served(lab, kind, lab.folder(f"go-around-{kind}-{secrets.token_hex(4)}"))
     with running(lab, "server", served._plan.server, served.folder, READY_S):
         yield served
+
+
+def require(kind: str, programs: Mapping[str, str]) -> None:
+    """UsageError where a program of that go-around is not here, with its Debian package."""
+    for program, package in programs.items():
+        if shutil.which(program, path=SEARCHED) is None:
+            raise UsageError(f"The go-around '{kind}' needs '{program}': apt-get install {package}")
 
 
 @contextlib.contextmanager
@@ -172,7 +177,7 @@ def _ssh(lab: NetworkLab, folder: Path) -> Plan:
         f"AuthorizedKeysFile {allowed}\nStrictModes no\nPermitRootLogin prohibit-password\n"
         "PasswordAuthentication no\nAllowTcpForwarding yes\n"
     )
-    client = ("ssh", "-F", "none", "-N", "-D", f"{LOCAL}:{local}", "-p", str(port))
+    client: tuple[str, ...] = ("ssh", "-F", "none", "-N", "-D", f"{LOCAL}:{local}", "-p", str(port))
     client += ("-i", str(folder / "user"), "-o", f"UserKnownHostsFile={folder / 'known'}")
     client += ("-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes", f"root@{GO_AROUND}")
     return Plan(
@@ -207,9 +212,10 @@ def _openvpn(lab: NetworkLab, folder: Path) -> Plan:
         options = ("--dev", f"vpn-{name}", "--dev-type", "tun", "--proto", "udp", "--verb", "3")
         return (*options, "--cert", file, "--key", file, "--peer-fingerprint", prints[peer])
 
-    server = ("openvpn", *common("server", "client"), "--tls-server", "--dh", "none")
+    server: tuple[str, ...] = ("openvpn", *common("server", "client"), "--tls-server")
+    server += ("--dh", "none")
     server += ("--local", GO_AROUND, "--port", str(port), "--server", "10.9.0.0", "255.255.255.0")
-    client = ("openvpn", *common("client", "server"), "--client", "--nobind")
+    client: tuple[str, ...] = ("openvpn", *common("client", "server"), "--client", "--nobind")
     client += ("--remote", GO_AROUND, str(port), "--route", "44.128.76.0", "255.255.252.0")
     done = "Initialization Sequence Completed"
     return Plan(
@@ -248,7 +254,8 @@ def _wireguard(lab: NetworkLab, folder: Path) -> Plan:
         )
         run = ("env", "LOG_LEVEL=verbose", "wireguard-go", "-f", link)
         steps[name] = (Step(run, line="UAPI listener started"), Step(("sh", "-c", up)))
-    settings = {"server": GO_AROUND, "port": port, "private_key": keys["client"][0]}
+    settings: dict[str, str | int] = {"server": GO_AROUND, "port": port}
+    settings["private_key"] = keys["client"][0]
     settings |= {"public_key": keys["server"][1], "address": "10.8.0.2/24", "allowed": TUNNELLED}
     return Plan(steps["server"], steps["client"], settings)
 
