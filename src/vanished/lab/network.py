@@ -116,6 +116,7 @@ class NetworkLab:
             "qdisc add dev to-client root handle 1: htb default 1",
             "class add dev to-client parent 1: classid 1:1 htb rate 10gbit quantum 60000",
             f"class add dev to-client parent 1: classid 1:10 htb rate {rate}bit burst 8kb",
+            "qdisc add dev to-client parent 1:10 pfifo limit 8",  # no seconds of backlog
         ):
             self.place.run("router", ["tc", *line.split()], check=True)
         self._dnsmasq(53, [f"--server={resolver}"])

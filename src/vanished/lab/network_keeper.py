@@ -46,9 +46,10 @@ def _make(folder: Path) -> None:
     _do("ip", "-batch", "-", given=[f"netns add {role}" for role in ROLES] + layout.pop(""))
     for role, lines in layout.items():
         _do("ip", "-n", role, "-batch", "-", given=["link set lo up", *lines])
-    forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+    # A censor's refusals must not be held back: the kernel sends few ICMP errors a second.
+    settings = "cd /proc/sys/net/ipv4 && echo 1 > ip_forward && echo 0 > icmp_ratelimit"
     for role in ("router", "server"):
-        _do("ip", "netns", "exec", role, "sh", "-c", forward)
+        _do("ip", "netns", "exec", role, "sh", "-c", settings)
 
 
 def _do(*argv: str, given: list[str] | None = None) -> None:

@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -88,7 +87,6 @@ class Place:
         self.folder = Path(tempfile.mkdtemp(prefix=f"lab-{os.getpid()}-", dir=home))
         self._processes: list[subprocess.Popen[Any]] = []
         self._ended = False
-        self._handle: int | None = None
         for role, address in resolvers.items():
             (self.folder / f"resolv-{role}").write_text(f"nameserver {address}\n")
         (self.folder / "layout.json").write_text(json.dumps(dict(layout)))
@@ -123,7 +121,6 @@ class Place:
         pid = self._keeper.pid
         first = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
         self._record(first)
-        self._handle = os.pidfd_open(first)
         return first
 
     def _record(self, first: int | None) -> None:
@@ -233,14 +230,15 @@ class Place:
         if self._ended:
             return
         self._ended = True
-        self._keeper.kill()  # unshare's child, the keeper, dies with it, and all others with that
-        self._keeper.wait(READY_S)
-        if self._handle is not None:  # the first process is gone only when all others are
-            select.select([self._handle], [], [], READY_S)
-            os.close(self._handle)
-        for pipe in (self._keeper.stdin, self._keeper.stdout):
-            assert pipe is not None
-            pipe.close()
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
+        self._keeper.stdin.close()  # the keeper ends, and its end is that of all processes in it
+        try:
+            self._keeper.wait(READY_S)
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()  # takes its child, the keeper proper, with it
+            self._keeper.wait(READY_S)
+        self._keeper.stdout.close()
         for process in list(self._processes):
             self.stop(process)
         _remove(self.folder)
