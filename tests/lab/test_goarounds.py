@@ -1,4 +1,4 @@
-"""Go-arounds that only seem to run in the lab would prove nothing about the probes that look at them.
+"""Go-arounds that only seem to run would prove nothing about the probes that look at them.
 
 Each kind must carry a page past a real block, and each filter must stop the kinds that it is known
 to stop and no other (Wu and others, USENIX Security 2023, for the fully encrypted ones).
@@ -16,7 +16,7 @@ from vanished.errors import UsageError
 from vanished.lab.goaround_tor import PROGRAMS, tor_network
 from vanished.lab.goarounds import KINDS, serving
 from vanished.lab.network import NetworkLab, why_not
-from vanished.lab.network_map import GO_AROUND_HOST
+from vanished.lab.network_map import GO_AROUND_HOST, TOR_BRIDGE_HOST, TOR_HOST
 from vanished.lab.network_place import SEARCHED
 from vanished.lab.network_queue import fully_encrypted
 
@@ -87,14 +87,23 @@ def test_a_go_around_carries_a_page_past_the_censor_unless_its_filter_is_there(
 
 
 def test_a_private_tor_network_carries_a_page_also_by_its_bridge_alone(lab: NetworkLab) -> None:
-    """The second client has only the bridge: the relays and authorities are all blocked."""
+    """Blocked relays leave the bridge; what stops fully encrypted flows stops the bridge too."""
     _needs(PROGRAMS)
     with tor_network(lab) as tor:
         with tor.connected() as proxy:
             assert _page(lab, proxy)
+        lab.censor("ip_drop", TOR_HOST)
+        with pytest.raises(UsageError, match="did not come up"), tor.connected(ready_s=3):
+            raise AssertionError("connected to blocked relays")
         assert tor.bridge.startswith("obfs4 ")
         with tor.connected(obfs4=True) as proxy:
             assert _page(lab, proxy)
+        lab.censor("fully_encrypted_drop", TOR_BRIDGE_HOST)
+        with (
+            pytest.raises(UsageError, match="did not come up"),
+            tor.connected(obfs4=True, ready_s=6),
+        ):
+            raise AssertionError("connected to a blocked bridge")
     assert not _page(lab, None)
 
 

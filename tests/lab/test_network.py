@@ -101,7 +101,7 @@ def test_a_form_that_acts_sometimes_lets_some_through(lab: NetworkLab, form: str
     """At a share of 3/4, 24 looks that all end alike come about once in a thousand runs."""
     look, _ = EFFECTS[form]
     lab.censor(form, FIVE[0], "some")
-    seen = []
+    seen: list[str] = []
     while len(seen) < 24 and len({word == "ok" for word in seen}) < 2:
         seen.append(look(lab, FIVE[0], looks.SHORT_S))
     assert {word == "ok" for word in seen} == {True, False}, seen

@@ -5,8 +5,8 @@
         with tor.connected(obfs4=True) as proxy:
             ...
 
-In: a lab. Out: a network of real tor processes in which a client finds its first circuit after a
-vote or two. It knows only its own three authorities, and the namespaces have no way out, so nothing
+In: a lab. Out: a network of real tor processes in which a client has a circuit in seconds once
+it has voted. It knows only its own three authorities, and the namespaces have no way out, so nothing
 reaches the real Tor network. The authorities' keys are made once for this process, never stored.
 """
 
@@ -17,6 +17,7 @@ import functools
 import secrets
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,13 @@ from pathlib import Path
 from vanished.errors import UsageError
 from vanished.lab.goarounds import LOCAL, Step, require, running
 from vanished.lab.network import NetworkLab
-from vanished.lab.network_map import TOR
+from vanished.lab.network_map import TOR, TOR_BRIDGE
 
 PROGRAMS = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
 SOCKS_PORT = 9050
 READY_S = 150.0
 _OR, _DIR, _OBFS4 = 9001, 9030, 9443
-_AUTHORITIES, _EXITS, _BRIDGE = TOR[:3], TOR[3:6], TOR[6]
+_AUTHORITIES, _EXITS = TOR[:3], TOR[3:]
 _VOTING_S, _DELAY_S = 10, 2  # the shortest that tor takes; its two delays must fit in half a round
 _UP = "Opened OR listener"
 
@@ -64,7 +65,10 @@ class TorNetwork:
 
 @contextlib.contextmanager
 def tor_network(lab: NetworkLab) -> Iterator[TorNetwork]:
-    """Start the network abroad; it has voted when the first client is connected."""
+    """Start the network abroad and wait until its authorities have agreed on all exits.
+
+    That takes one vote or two of ten seconds. UsageError where they have not after `READY_S`.
+    """
     require("tor", PROGRAMS)
     folder = lab.folder("tor")
     common = "TestingTorNetwork 1\nAssumeReachable 1\nRunAsDaemon 0\nLog notice stdout\n"
@@ -89,11 +93,12 @@ def tor_network(lab: NetworkLab) -> Iterator[TorNetwork]:
         steps.append(Step(_torrc(folder / address, common + _relay(address) + lines), line=_UP))
     lines = "BridgeRelay 1\nPublishServerDescriptor 0\nBridgeDistribution none\nExitRelay 0\n"
     lines += "ExtORPort auto\nServerTransportPlugin obfs4 exec /usr/bin/obfs4proxy\n"
-    lines += f"ServerTransportListenAddr obfs4 {_BRIDGE}:{_OBFS4}\n"
-    bridge = folder / _BRIDGE
+    lines += f"ServerTransportListenAddr obfs4 {TOR_BRIDGE}:{_OBFS4}\n"
+    bridge = folder / TOR_BRIDGE
     registered = "Registered server transport 'obfs4'"
-    steps.append(Step(_torrc(bridge, common + _relay(_BRIDGE) + lines), line=registered))
+    steps.append(Step(_torrc(bridge, common + _relay(TOR_BRIDGE) + lines), line=registered))
     with running(lab, "server", tuple(steps), folder, 30.0):
+        _agreed(folder / _AUTHORITIES[0] / "tor" / "cached-consensus")
         yield TorNetwork(lab, folder, common, _bridge_line(bridge))
 
 
@@ -112,6 +117,18 @@ _VOTES = "".join(
         ("AuthDirMaxServersPerAddr", 0),
     )
 )
+
+
+def _agreed(consensus: Path) -> None:
+    """Wait for a consensus in which all exits run: a client of an earlier one finds no way out."""
+    ends = time.monotonic() + READY_S
+    while time.monotonic() < ends:
+        with contextlib.suppress(FileNotFoundError):
+            flags = [x.split() for x in consensus.read_text().splitlines() if x.startswith("s ")]
+            if sum({"Exit", "Running"} <= set(words) for words in flags) >= len(_EXITS):
+                return
+        time.sleep(0.1)
+    raise UsageError(f"The lab's Tor network agreed on no consensus within {READY_S:.0f} s.")
 
 
 def _relay(address: str) -> str:
@@ -150,7 +167,7 @@ def _bridge_line(folder: Path) -> str:
     fingerprint = (folder / "tor" / "fingerprint").read_text().split()[1]
     written = (folder / "tor" / "pt_state" / "obfs4_bridgeline.txt").read_text()
     line = next(x for x in written.splitlines() if x.startswith("Bridge obfs4"))
-    return f"obfs4 {_BRIDGE}:{_OBFS4} {fingerprint} {line[line.index('cert=') :]}"
+    return f"obfs4 {TOR_BRIDGE}:{_OBFS4} {fingerprint} {line[line.index('cert=') :]}"
 
 
 @functools.cache

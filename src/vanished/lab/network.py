@@ -44,7 +44,6 @@ from vanished.lab.network_map import (
     PORTAL,
     RESOLVERS,
     TARGETS,
-    TOR,
     WORD,
     layout,
 )
@@ -81,7 +80,7 @@ class NetworkLab:
     def __enter__(self) -> NetworkLab:
         """Make it: about a second. Raises UsageError where namespaces cannot be made."""
         served = [a for given in self.addresses.values() for a in given]
-        others = [BLOCK_PAGE, PORTAL, INTERCEPTOR, *TOR]
+        others = [BLOCK_PAGE, PORTAL, INTERCEPTOR]
         resolver = next(iter(RESOLVERS.values()))
         self.place = Place(
             {"client": ISP_RESOLVER, "server": resolver, "control": resolver},

@@ -44,13 +44,17 @@ PLAIN_HOST = "plain.example"
 GO_AROUND_HOST = "bridge.example"
 GO_AROUND = "44.128.90.1"
 """Where the servers of the go-arounds listen, under that name."""
-TOR = tuple(f"44.128.91.{number}" for number in range(1, 9))
-"""Addresses of the private Tor network."""
+TOR_HOST, TOR_BRIDGE_HOST = "tor.example", "tor-bridge.example"
+TOR = tuple(f"44.128.91.{number}" for number in range(1, 7))
+"""Addresses of the private Tor network: three authorities, three exits."""
+TOR_BRIDGE = "44.128.91.7"
 OTHERS: Mapping[str, Sequence[str]] = {
     CANARY: ("44.128.77.1",),
     BYSTANDER: ("44.128.77.2",),
     PLAIN_HOST: ("44.128.77.3",),
     GO_AROUND_HOST: (GO_AROUND,),
+    TOR_HOST: TOR,
+    TOR_BRIDGE_HOST: (TOR_BRIDGE,),
     **{name: (address,) for name, address in RESOLVERS.items()},
 }
 
