@@ -308,7 +308,7 @@ def test_the_end_of_a_lab_leaves_nothing(built: NetworkLab) -> None:
     with NetworkLab(quic=False) as made:
         made.start("client", ["sleep", "1000"])
         made.censor("dns_nxdomain", FIVE[0])
-        namespace = str(Path(f"/proc/{made.place._first}/ns/pid").readlink())
+        namespace = str(Path(f"/proc/{made.place.first}/ns/pid").readlink())
         folder = made.place.folder
         assert len(_inside(namespace)) >= 5
         assert clean() == []
@@ -324,7 +324,7 @@ from vanished.lab.network import NetworkLab
 with NetworkLab(quic=False) as lab:
     lab.start("client", ["sleep", "1000"])
     lab.censor("sni_reset", "news.example")
-    first = lab.place._first
+    first = lab.place.first
     print(json.dumps([first, os.readlink(f"/proc/{first}/ns/pid"), str(lab.place.folder)]))
     sys.stdout.flush()
     time.sleep(1000)

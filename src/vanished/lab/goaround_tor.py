@@ -6,7 +6,7 @@
             ...
 
 In: a lab. Out: a network of real tor processes in which a client has a circuit in seconds once
-it has voted. It knows only its own three authorities, and the namespaces have no way out, so nothing
+it has voted. It knows only its own three authorities, and the namespaces have no way out: nothing
 reaches the real Tor network. The authorities' keys are made once for this process, never stored.
 """
 

@@ -70,7 +70,8 @@ def why_not() -> str | None:
 class Place:
     """Four connected namespaces and the processes in them, until `end`.
 
-    `folder` belongs to this lab alone and goes with it. Owned by the thread that made it.
+    `folder` belongs to this lab alone and goes with it; `first` is the keeper's process number as
+    the machine counts. Owned by the thread that made it.
     """
 
     def __init__(self, resolvers: Mapping[Role, str], layout: Mapping[str, Sequence[str]]) -> None:
@@ -107,7 +108,7 @@ class Place:
         finally:
             os.close(maker)
         try:
-            self._first = self._ready()
+            self.first = self._ready()
         except BaseException:
             self.end()
             raise
@@ -133,8 +134,8 @@ class Place:
         if self._resolv(role) is not None:  # the other roles share the client's
             bind = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
             inside = ["unshare", "-m", "sh", "-c", bind, str(self._resolv(role)), *inside]
-        net = f"--net=/proc/{self._first}/root/run/netns/{role}"
-        return ["nsenter", f"--target={self._first}", "--pid", "--mount", net, "--", *inside]
+        net = f"--net=/proc/{self.first}/root/run/netns/{role}"
+        return ["nsenter", f"--target={self.first}", "--pid", "--mount", net, "--", *inside]
 
     def run(
         self,
@@ -205,8 +206,8 @@ class Place:
             if result:
                 raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
-        net = os.open(f"/proc/{self._first}/root/run/netns/{role}", os.O_RDONLY)
-        mounts = os.open(f"/proc/{self._first}/ns/mnt", os.O_RDONLY)
+        net = os.open(f"/proc/{self.first}/root/run/netns/{role}", os.O_RDONLY)
+        mounts = os.open(f"/proc/{self.first}/ns/mnt", os.O_RDONLY)
         try:
             must(libc.unshare(_CLONE_FS), "unshare")
             must(libc.setns(net, _CLONE_NEWNET), "setns")
