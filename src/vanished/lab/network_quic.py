@@ -13,7 +13,8 @@ import json
 import sys
 from pathlib import Path
 
-from aioquic.asyncio import QuicConnectionProtocol, serve
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.asyncio.server import serve
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
@@ -22,7 +23,7 @@ from aioquic.quic.events import ProtocolNegotiated, QuicEvent
 from vanished.lab.network_pages import home_page
 
 
-class Http3(QuicConnectionProtocol):  # type: ignore[misc, unused-ignore]
+class Http3(QuicConnectionProtocol):
     """One connection: every request is answered with the host's page."""
 
     _http: H3Connection | None = None
