@@ -159,6 +159,7 @@ def own_duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
+            "enable_progress_bar": "false",  # a slow query would write into piped output
         },
     )
 
