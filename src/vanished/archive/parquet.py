@@ -152,16 +152,17 @@ def looks_wrong(path: Path, segment: Segment) -> str:
 
 def own_duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
     """An empty in-process database that asks no network and spills only into the journal."""
-    return duckdb.connect(
+    connection = duckdb.connect(
         ":memory:",
         config={
             "temp_directory": str(folder / SPILL),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
-            "enable_progress_bar": "false",  # a slow query would write into piped output
         },
     )
+    run(connection, "SET enable_progress_bar = false")  # it would get into piped output
+    return connection
 
 
 def sweep_spill(folder: Path) -> None:
