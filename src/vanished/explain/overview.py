@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vanished.clock import span
 from vanished.explain.charts import bars, channel, chart
+from vanished.explain.contrast import codes
 from vanished.explain.fate import Fate, fates
 from vanished.explain.result import Basis, Chart
 from vanished.explain.shares import K, share
@@ -105,7 +106,7 @@ class Overview:
 
 def overview(posts: pa.Table) -> Overview:
     """What was watched and lost (`archive.arrow.POSTS`)."""
-    fate, account = fates(posts), _codes(posts["account"])
+    fate, account = fates(posts), codes(posts["account"])
     places = _places(posts["platform"], account)
     rows = [_row(ALL, np.ones(posts.num_rows, bool), posts, fate, account)]
     names = sorted(set(places.tolist()))
@@ -114,15 +115,7 @@ def overview(posts: pa.Table) -> Overview:
     return Overview(Basis.of(posts), pa.Table.from_pylist(rows), _widths(posts))
 
 
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Numbers in place of names."""
-    if not len(column):
-        return np.zeros(0, np.int64)
-    indices = column.combine_chunks().dictionary_encode().indices
-    return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _places(platform: pa.ChunkedArray, account: NDArray[np.int64]) -> NDArray[np.object_]:
+def _places(platform: pa.ChunkedArray, account: NDArray[np.int32]) -> NDArray[np.object_]:
     """The platform of each post, small ones under one name: never fewer than `K` accounts."""
     names = np.asarray(platform.to_pylist(), object)
     sizes = {name: len(np.unique(account[names == name])) for name in set(names.tolist())}
@@ -141,7 +134,7 @@ def _row(
     here: NDArray[np.bool_],
     posts: pa.Table,
     fate: NDArray[np.int8],
-    account: NDArray[np.int64],
+    account: NDArray[np.int32],
 ) -> dict[str, Any]:
     """One platform's numbers; of fewer than `K` accounts only what was watched."""
     accounts = np.unique(account[here])

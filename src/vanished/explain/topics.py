@@ -33,11 +33,16 @@ def topics(posts: pa.Table, words: Mapping[str, Sequence[str]]) -> pa.Table:
     """Which posts hold which topic's words, in title or text; columns post and topic."""
     parts = []
     for name, chosen in words.items():
-        has = pa.repeat(False, posts.num_rows)
-        for word in chosen:
-            for column in ("title", "text"):
-                has = pc.or_(has, pc.match_substring(posts[column], word, ignore_case=True))
-        about = posts["post"].filter(has)
+        about = posts["post"].filter(holding(posts, chosen))
         parts.append(pa.table({"post": about, "topic": pa.repeat(name, len(about))}))
     empty = pa.schema([("post", pa.string()), ("topic", pa.string())])
     return pa.concat_tables([empty.empty_table(), *(part.cast(empty) for part in parts)])
+
+
+def holding(posts: pa.Table, words: Sequence[str]) -> pa.Array | pa.ChunkedArray:
+    """Whether each post holds any of `words`, in title or text, ignoring case."""
+    has = pa.repeat(False, posts.num_rows)
+    for word in words:
+        for column in ("title", "text"):
+            has = pc.or_(has, pc.match_substring(posts[column], word, ignore_case=True))
+    return has

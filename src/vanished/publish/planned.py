@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vanished.archive import preregistering
 from vanished.archive.observatory import Observatory
@@ -19,6 +18,7 @@ from vanished.errors import UsageError
 from vanished.explain.calendar import Calendar, builtin, builtin_text, parse_calendar
 from vanished.explain.events import EventSettings, plan_of
 from vanished.explain.preregistration import Plan, Registered
+from vanished.explain.topics import holding
 from vanished.model import at
 
 
@@ -78,10 +78,4 @@ def registered(folder: Path, calendar: Calendar, settings: EventSettings) -> Reg
 
 def about(posts: pa.Table, settings: EventSettings) -> pa.Table:
     """The posts that hold one of the settings' words; all if there are none."""
-    if not settings.topic:
-        return posts
-    has = pa.repeat(False, posts.num_rows)
-    for word in settings.topic:
-        for column in ("title", "text"):
-            has = pc.or_(has, pc.match_substring(posts[column], word, ignore_case=True))
-    return posts.filter(has)
+    return posts.filter(holding(posts, settings.topic)) if settings.topic else posts
