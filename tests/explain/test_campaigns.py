@@ -125,6 +125,24 @@ def test_nothing_is_found_in_a_gap_and_what_lies_beside_one_says_so() -> None:
     assert [row["beside_gap"] for row in found] == [True]
 
 
+def test_a_storm_that_has_just_begun_is_an_alert_and_says_that_it_is_none_of_the_findings() -> None:
+    rows = [
+        row
+        for row in world(3, storm=0.2, days=70, posts=6000).to_pylist()
+        if row["published_at"] < BEGIN + 32 * DAY
+    ]
+    for row in rows:
+        if row["gone_by"] is None:
+            row["alive_until"] = BEGIN + 33 * DAY
+    found = campaigns(table(*rows), NO_GAPS, NO_ACCOUNTS)
+    alert = found.alert()
+    assert alert is not None
+    assert abs(alert - BEGIN - 28 * DAY) <= 3 * DAY
+    assert "Alert: since about" in found.text()
+    assert "it is no finding" in found.text()
+    assert campaigns(world(1), NO_GAPS, NO_ACCOUNTS).alert() is None
+
+
 def test_accounts_lost_together_are_a_wave() -> None:
     rng, rows = np.random.default_rng(1), []
     for number in range(400):

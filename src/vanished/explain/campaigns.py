@@ -28,7 +28,9 @@ from vanished.explain.change_points import (
 )
 from vanished.explain.charts import channel, chart, line
 from vanished.explain.contrast import codes
+from vanished.explain.online import Online, OnlineSettings, online
 from vanished.explain.removal_rate import (
+    Floats,
     Moments,
     RateSettings,
     RemovalRate,
@@ -71,6 +73,7 @@ class CampaignSettings:
     rate: RateSettings = field(default_factory=RateSettings)
     changes: ChangeSettings = field(default_factory=ChangeSettings)
     words: BurstSettings = field(default_factory=BurstSettings)
+    online: OnlineSettings = field(default_factory=OnlineSettings)
     rise: float = 1.5  # of a level over the calm one, to be a campaign
     at_risk: int = 20  # posts in a bin, below which it is missing
     accounts: int = K  # behind the removed posts
@@ -90,6 +93,7 @@ class Campaigns:
     rate: RemovalRate
     changes: Changes
     tests: int  # strings and windows
+    heard: Online  # what the online detector says of each bin; for alerts only
     method: str = METHOD
 
     def table(self) -> pa.Table:
@@ -126,9 +130,20 @@ class Campaigns:
     def text(self) -> str:
         """One sentence a campaign."""
         rows = self.rows.to_pylist()
-        if not rows:
-            return "No campaign was found."
-        return f"{len(rows)} campaigns were found.\n" + "\n".join(_said(r) for r in rows[:10])
+        lines = [f"{len(rows)} campaigns were found." if rows else "No campaign was found."]
+        lines += [_said(row) for row in rows[:10]]
+        if (alert := self.alert()) is not None:
+            lines.append(
+                f"Alert: since about {at(alert):%Y-%m-%d %H:%M} UTC more may be removed than"
+                " before. Of such alerts many are taken back; it is no finding."
+            )
+        return "\n".join(lines)
+
+    def alert(self) -> Micros | None:
+        """Since when the online detector has been alert, if it began within the last bins."""
+        last = np.flatnonzero(self.heard.alert)
+        recent = len(self.heard.alert) - self.settings.online.recent_bins
+        return int(self.rate.begin[last[-1]]) if len(last) and last[-1] >= recent else None
 
 
 def campaigns(
@@ -157,7 +172,8 @@ def campaigns(
     rows += _accounts(accounts, coverage, settings)
     table = pa.Table.from_pylist(rows, schema=COLUMNS)
     caveats = _caveats(rate, changes, settings)
-    return Campaigns(settings, Basis.of(posts), caveats, table, rate, changes, tests)
+    heard = online(*_enough(rate, settings), settings.online)
+    return Campaigns(settings, Basis.of(posts), caveats, table, rate, changes, tests, heard)
 
 
 def _outside_gaps(times: Moments, coverage: pa.Table) -> Moments:
@@ -183,6 +199,13 @@ def _stories(posts: pa.Table, stories: pa.Table | None) -> NDArray[np.int64]:
 def _changes(rate: RemovalRate, settings: CampaignSettings) -> Changes:
     removed, of = rate.known()
     return change_points(stabilized(removed, of, settings.at_risk), settings.changes)
+
+
+def _enough(rate: RemovalRate, settings: CampaignSettings) -> tuple[Floats, Floats]:
+    """Removed and at risk of the bins that hold enough posts, NaN in the others."""
+    removed, of = rate.known()
+    enough = np.nan_to_num(of) >= settings.at_risk
+    return np.where(enough, removed, np.nan), np.where(enough, of, np.nan)
 
 
 def _levels(changes: Changes, bins: int) -> NDArray[np.float64]:
