@@ -39,9 +39,7 @@ class Tension:
     memory: float = 0.7  # correlation of a day's with the one before
 
 
-def tense_posts(
-    rng: np.random.Generator, tension: Tension
-) -> tuple[pa.Table, NDArray[np.bool_]]:
+def tense_posts(rng: np.random.Generator, tension: Tension) -> tuple[pa.Table, NDArray[np.bool_]]:
     """The posts, a removal coming within a day, and a mask of the `DAYS` days."""
     inside = np.zeros(DAYS, bool)
     for first in EPISODES:
