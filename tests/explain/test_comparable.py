@@ -43,6 +43,20 @@ def test_removals_are_told_from_writing(tension: Tension, least: int, most: int)
     assert least <= found <= most, f"of {RUNS}"
 
 
+def test_episodes_in_which_little_is_written_are_not_more_often_extreme() -> None:
+    rng = np.random.default_rng(3)
+    inside = np.zeros(180, bool)
+    inside[[*range(30, 37), *range(65, 72), *range(140, 147)]] = True
+    expected = np.where(inside, 0.3, 3.0)
+    found = 0
+    for _ in range(400):
+        removed = rng.poisson(expected)
+        tested = counts_test(removed, expected, inside | True, inside, rng, resamples=199)
+        assert tested is not None
+        found += tested.p <= 0.05
+    assert found <= 24, "of 400 without an effect"
+
+
 def test_what_is_expected_adds_up_to_what_was_removed() -> None:
     posts, _ = tense_posts(np.random.default_rng(1), Tension())
     series = comparable(posts, NO_GAPS)

@@ -164,7 +164,10 @@ def test_every_row_has_its_counts_and_an_interval() -> None:
     assert whole["removed_inside"] + whole["removed_else"] > 100
     assert whole["at_risk_inside"] > whole["removed_inside"]
     assert whole["ratio"] == pytest.approx(whole["rate_inside"] / whole["rate_else"])
-    assert {row["row"] for row in found} == {"all events", "event", "placebo"}
+    placebo = found[-1]
+    assert [row["row"] for row in found] == ["all events", "event", "placebo"]
+    days_of = [row["days_inside"] + row["days_else"] for row in (whole, placebo)]
+    assert days_of[0] - days_of[1] == whole["days_inside"], "a placebo's others are no event"
 
 
 def test_few_accounts_are_never_shown_and_lists_of_losses_are_refused() -> None:

@@ -93,8 +93,9 @@ def comparable(
 
 
 def _pairs(account: Ints, groups: Ints) -> Ints:
-    both = np.stack([account, groups])
-    return np.asarray(np.unique(both, axis=1, return_inverse=True)[1], np.int64).ravel()
+    """A number for each pair of account and group."""
+    names, group = np.unique(groups, return_inverse=True)
+    return np.asarray(np.unique(account * len(names) + group, return_inverse=True)[1], np.int64)
 
 
 def _expected(times: Moments, counted: Flags, there: Flags, group: Ints, edges: Ints) -> Floats:
