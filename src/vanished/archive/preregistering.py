@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from vanished.archive.capture import Statement
-from vanished.archive.capture.manifest import opened
+from vanished.archive.capture.manifest import leaf_hash, opened
+from vanished.archive.log import merkle
+from vanished.archive.log.log import Log
 from vanished.archive.observatory import Observatory
 from vanished.archive.proof import LOG, STATEMENTS
-from vanished.errors import UsageError
+from vanished.errors import DamagedError, UsageError
 from vanished.model import Micros
 
 WHAT: Final = "preregistered"
@@ -39,12 +41,30 @@ def preregister(observatory: Observatory, plan: str, now: Micros) -> tuple[int, 
 def stated(folder: Path, plan: str) -> tuple[int, Micros] | None:
     """The first leaf that states exactly this plan, and its time; None if none does.
 
-    `vanished verify` checks that the statement is the one that the log committed to.
+    A statement counts once a checkpoint covers it. Raises DamagedError where one is not what its
+    leaf committed to: somebody put it there, or changed it.
     """
     place = folder / LOG / STATEMENTS
     for path in sorted(place.glob("*.json")) if place.is_dir() else ():
-        _, content = opened(path.read_bytes())
+        salt, content = opened(path.read_bytes())
         statement = Statement.from_bytes(content)
-        if statement.what == WHAT and statement.details.get("plan") == plan:
-            return statement.index, statement.at
+        if statement.what != WHAT or statement.details.get("plan") != plan:
+            continue
+        log = Log.open(folder / LOG)
+        if path.stem == f"{statement.index:012d}" and statement.index >= log.size:
+            continue  # its checkpoint is still to come
+        if not _committed(log, statement.index, leaf_hash(salt, content)):
+            raise DamagedError(
+                f"{path} states a plan, but the log did not commit to it; it was changed, or put"
+                " there: run vanished verify."
+            )
+        return statement.index, statement.at
     return None
+
+
+def _committed(log: Log, index: int, leaf: bytes) -> bool:
+    """Whether the published checkpoint covers this leaf at this place."""
+    if not 0 <= index < log.size:
+        return False
+    proof = log.inclusion_proof(index)
+    return merkle.verify_inclusion(leaf, index, log.size, proof, log.root)

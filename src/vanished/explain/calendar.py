@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -57,8 +58,10 @@ class Calendar:
 def _in_year(event: Event, year: int) -> Event:
     if not year:
         return event
-    begin, end = (d.replace(year=year, day=min(d.day, 28) if d.month == 2 else d.day)
-                  for d in (event.begin, event.end))  # fmt: skip
+    begin, end = (
+        d.replace(year=year, day=min(d.day, monthrange(year, d.month)[1]))  # 29 February
+        for d in (event.begin, event.end)
+    )
     if end < begin:
         end = end.replace(year=year + 1)
     return Event(

@@ -18,14 +18,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vanished.explain.contrast import codes
 from vanished.explain.fate import Fate, fates
 from vanished.model import DAY, HOUR, Micros
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-_PRIOR: Final = 2.0  # removals
-_AGES: Final = (HOUR, 6 * HOUR, DAY, 3 * DAY)  # posts between two of them are removed alike
+AGES: Final = (HOUR, 6 * HOUR, DAY, 3 * DAY)  # posts between two of them are removed alike
 
 
 class Of(StrEnum):
@@ -45,7 +43,6 @@ class RateSettings:
     age_days: float = 7.0  # of posts at risk, from their publication, or first sight
     open_too: bool = False  # count losses of an open cause as removals
     covered: float = 0.5  # of a bin, below which it is missing
-    by_account: bool = False  # posts at risk also weigh as much as their account's are removed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,18 +125,15 @@ def removal_rate(
     settings = settings or RateSettings()
     times = moments(posts, open_too=settings.open_too)
     of = denominator(times, settings.of)
-    edges = _edges(times, round(settings.bin_h * HOUR))
+    edges = edges_of(times, round(settings.bin_h * HOUR))
     counted = times.known.copy()
     if of is Of.AT_RISK:
         counted &= times.middle <= times.born + round(settings.age_days * DAY)
-    removed = _spread(times.last, times.gone, counted & times.removed, edges)
+    removed = spread_over(times.last, times.gone, counted & times.removed, edges)
     if of is Of.LOSSES:
-        at_risk = _spread(times.last, times.gone, counted & times.lost, edges)
+        at_risk = spread_over(times.last, times.gone, counted & times.lost, edges)
     else:
-        weight = np.ones(len(counted))
-        if settings.by_account:
-            weight = _account_weights(codes(posts["account"]), times, counted, settings.age_days)
-        at_risk = _standardized(times, counted, settings.age_days, edges, weight)
+        at_risk = _standardized(times, counted, settings.age_days, edges)
         at_risk = np.maximum(at_risk, removed)
     covered = 1 - gaps_within(coverage, edges)
     return RemovalRate(edges, removed, at_risk, covered, of, settings)
@@ -150,18 +144,18 @@ def _standardized(
     counted: Flags,
     age_days: float,
     edges: NDArray[np.int64],
-    weight: Floats,
 ) -> Floats:
     """Posts at risk in each bin, each age weighted by its removals to the average of all ages."""
     oldest = round(age_days * DAY)
-    ages = [0, *(age for age in _AGES if age < oldest), oldest]
+    ages = [0, *(age for age in AGES if age < oldest), oldest]
     lost = counted & times.removed
     at_age = (times.middle - times.born)[lost]
     exposed, removed = [], []
+    weight = np.ones(len(counted))
     for young, old in pairwise(ages):
         start = np.maximum(times.start, times.born + young)
         end = np.minimum(times.middle, times.born + old)
-        exposed.append(_exposure(start, end, times.known, edges, weight))
+        exposed.append(exposed_in(start, end, times.known, edges, weight))
         last = old if old < oldest else old + 1
         removed.append(int(((at_age >= young) & (at_age < last)).sum()))
     total = np.asarray([part.sum() for part in exposed])
@@ -193,7 +187,7 @@ def _micros(column: pa.ChunkedArray, none: Micros) -> NDArray[np.int64]:
     return np.asarray(column.fill_null(none).to_numpy(), np.int64)
 
 
-def _edges(times: Moments, width: Micros) -> NDArray[np.int64]:
+def edges_of(times: Moments, width: Micros) -> NDArray[np.int64]:
     """Edges of bins from the midnight before the first moment to after the last."""
     if not times.known.any():
         return np.zeros(1, np.int64)
@@ -202,7 +196,7 @@ def _edges(times: Moments, width: Micros) -> NDArray[np.int64]:
     return first + width * np.arange((last - first) // width + 2, dtype=np.int64)
 
 
-def _spread(
+def spread_over(
     low: NDArray[np.int64], high: NDArray[np.int64], which: Flags, edges: NDArray[np.int64]
 ) -> Floats:
     """One for each of `which`, spread evenly over (low, high], by bin."""
@@ -211,7 +205,7 @@ def _spread(
     return np.diff(_ramps(begin, 1 / width, edges) - _ramps(begin + width, 1 / width, edges))
 
 
-def _exposure(
+def exposed_in(
     start: NDArray[np.int64],
     end: NDArray[np.int64],
     which: Flags,
@@ -222,22 +216,6 @@ def _exposure(
     which = which & (end > start)
     a, b, each = start[which].astype(float), end[which].astype(float), weight[which]
     return np.diff(_ramps(a, each, edges) - _ramps(b, each, edges)) / np.diff(edges)
-
-
-def _account_weights(
-    account: NDArray[np.int32], times: Moments, counted: Flags, age_days: float
-) -> Floats:
-    """How much more than the average each post's account is removed, drawn towards the average as
-    if it had `_PRIOR` removals more of the average kind."""
-    end = np.minimum(times.middle, times.born + round(age_days * DAY))
-    exposed = np.where(times.known, np.maximum(end - times.start, 0), 0) / DAY
-    lost = np.bincount(account, weights=counted & times.removed)
-    risk = np.bincount(account, weights=exposed)
-    if not lost.sum() or not risk.sum():
-        return np.ones(len(account))
-    average = lost.sum() / risk.sum()
-    found = (lost + _PRIOR) / (risk * average + _PRIOR)
-    return np.asarray(found[account], float)
 
 
 def _ramps(start: Floats, slope: Floats, edges: NDArray[np.int64]) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -82,10 +82,14 @@ def make_month(
         made = _Made(past.posts())
         if not made.posts.num_rows:
             raise UsageError("No post was met in this window; choose another, or watch first.")
-        plan = registered(folder, chosen, settings.events)
+        of = replace(
+            settings.events, platforms=tuple(sorted(window.platforms)), since=window.since,
+            until=window.until,
+        )  # fmt: skip
+        plan = registered(folder, chosen, of)
 
         def of_events(past: Past, made: _Made) -> Result:
-            return events(made.posts, past.coverage(), chosen, settings.events, registered=plan)
+            return events(made.posts, past.coverage(), chosen, of, registered=plan)
 
         def of_who(past: Past, made: _Made) -> Result:
             return who(made.posts, past.accounts(), settings.kinds)
@@ -176,7 +180,7 @@ def _recipes(of_events: Make, of_who: Make) -> list[_Recipe]:
         _Recipe(
             "events", "With which events", "Was more removed around events that were named before?",
             ("row", "name", "begin", "end", "days_inside", "rate_inside", "rate_else", "ratio",
-             "p_shift", "p_block", "q", "higher"),
+             "low", "high", "p_shift", "p_block", "q", "higher"),
             of_events,
         ),
         _Recipe(

@@ -72,8 +72,9 @@ def preregister(folder: Path, calendar: Calendar, settings: EventSettings) -> St
 
 def registered(folder: Path, calendar: Calendar, settings: EventSettings) -> Registered | None:
     """Where the log states this plan; None if it does not."""
-    found = preregistering.stated(folder, plan_of(calendar, settings).json())
-    return None if found is None else Registered(*found)
+    plan = plan_of(calendar, settings)
+    found = preregistering.stated(folder, plan.json())
+    return None if found is None else Registered(*found, plan.sha256)
 
 
 def about(posts: pa.Table, settings: EventSettings) -> pa.Table:
