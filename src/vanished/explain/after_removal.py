@@ -13,6 +13,7 @@ without one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -83,8 +84,11 @@ class Facts:
 
     def followed(self, day: np.int64) -> Flags:
         """Accounts that were under watch and not known to be lost at that moment."""
-        return (self.added <= day) & (self.alive >= 0) & ((self.gone < FAR) | (self.alive > day)) & (
-            self.gone > day
+        return (
+            (self.added <= day)
+            & (self.alive >= 0)
+            & ((self.gone < FAR) | (self.alive > day))
+            & (self.gone > day)
         )
 
 
@@ -241,42 +245,60 @@ class _Cells:
                          self.censored @ weight)  # fmt: skip
         found = npmle(counts, tol=1e-4, most=500)
         parts = [of[_REMOVED, self.places] for of in (found.least, found.by, found.most)]
-        return np.clip(np.stack(parts), 0, 1)
+        return np.asarray(np.clip(np.stack(parts), 0, 1), float)
 
 
 def _rows(
     ages: list[float], groups: tuple[_Group, _Group], point: list[Floats], samples: list[Floats]
 ) -> list[dict[str, Any]]:
     """Each side and the difference, at the ages that k allows."""
-    low, high = levels(len(groups[0].account))
-    rows, told = [], []
+    percent = levels(len(groups[0].account))
     names = ("accounts removed within {} of a first removed post",
              "matched accounts without one, removed within {}")  # fmt: skip
+    rows, told = [], []
     for side, group in enumerate(groups):
-        number = len(np.unique(group.account))
         lost = [group.removed_by(age) for age in ages]
-        kept = _kept(lost)
-        told.append({place for place in kept if not 0 < lost[place] < K})
-        for place in kept:
-            removed: int | None = lost[place]
-            value: float | None = float(point[side][1, place, 0])
-            least, most = samples[side][0, place], samples[side][2, place]
-            ends = (float(np.quantile(least, low, method="weibull")),
-                    float(np.quantile(most, high, method="weibull")))  # fmt: skip
-            if place not in told[side]:
-                removed, value, ends = None, None, (0.0, wilson((K - 1) / number, number)[1])
-            elif not removed:
-                ends = (0.0, 1 - 0.025 ** (1 / number))
-            name = names[side].format(_days(ages[place]))
-            rows.append(finding(AFTER, name, number, value, ends, removed=removed))
-    for place in sorted(told[0] & told[1]):
-        apart = samples[0][:, place] - samples[1][::-1, place]
-        value = float(point[0][1, place, 0] - point[1][1, place, 0])
-        ends = (float(np.quantile(apart[0], low, method="weibull")),
-                float(np.quantile(apart[2], high, method="weibull")))  # fmt: skip
-        name = f"difference of these shares within {_days(ages[place])}"
-        rows.append(finding(AFTER, name, len(groups[0].account), value, ends))
+        rows += [
+            _side(names[side].format(_days(ages[place])), len(np.unique(group.account)),
+                  lost[place], point[side][:, place, 0], samples[side][:, place], percent)
+            for place in _kept(lost)
+        ]  # fmt: skip
+        told.append(dict(zip(_kept(lost), rows[-len(_kept(lost)) :], strict=True)))
+    for place in sorted(set(told[0]) & set(told[1])):
+        one, other = told[0][place], told[1][place]
+        if one["value"] is not None and other["value"] is not None:
+            name = f"difference of these shares within {_days(ages[place])}"
+            rows.append(finding(AFTER, name, one["accounts"], *_apart(one, other)))
     return rows
+
+
+def _side(
+    name: str,
+    number: int,
+    lost: int,
+    point: Floats,
+    samples: Floats,
+    percent: tuple[float, float],
+) -> dict[str, Any]:
+    """The row of one side at one age. Of one to four accounts only that they are fewer is told."""
+    if 0 < lost < K:
+        return finding(AFTER, name, number, None, (0.0, wilson((K - 1) / number, number)[1]))
+    low = float(np.quantile(samples[0], percent[0], method="weibull"))
+    high = float(np.quantile(samples[2], percent[1], method="weibull"))
+    if not lost:  # resamples of none have none: the bound of none among so many
+        low, high = 0.0, max(high, 1 - 0.025 ** (1 / number))
+    value = float(point[1])
+    ends = (min(low, float(point[0])), max(high, float(point[2])))
+    return finding(AFTER, name, number, value, ends, removed=lost)
+
+
+def _apart(one: dict[str, Any], other: dict[str, Any]) -> tuple[float, tuple[float, float]]:
+    """The difference of two shares, its interval from theirs (Newcombe 1998, method 10): right
+    also where one of them is none."""
+    value = one["value"] - other["value"]
+    below = math.hypot(one["value"] - one["low"], other["high"] - other["value"])
+    above = math.hypot(one["high"] - one["value"], other["value"] - other["low"])
+    return value, (value - below, value + above)
 
 
 def _kept(lost: list[int]) -> list[int]:

@@ -59,8 +59,9 @@ class Spread:
         below = np.cumsum(self.accounts, axis=1) - self.accounts
         ranks = self.accounts * (2 * below + self.accounts - number[:, None])
         pairs = number * (number - 1) * total
-        return np.divide(number * (ranks @ self.values), pairs, out=np.zeros(len(total)),
-                         where=pairs > 0)  # fmt: skip
+        top = number * (ranks @ self.values)
+        found: Floats = np.divide(top, pairs, out=np.zeros(len(total)), where=pairs > 0)
+        return found
 
     def least(self, parts: ArrayLike) -> Floats:
         """(B, P) The Lorenz curve: what the `parts` of accounts with the least have of all."""

@@ -29,9 +29,7 @@ def with_totals(cells: Ints) -> Ints:
     return np.concatenate([wide, wide.sum(axis=0, keepdims=True)]).astype(np.int64)
 
 
-def withheld(
-    cells: Ints, k: int, *, also: Flags | None = None
-) -> Flags:
+def withheld(cells: Ints, k: int, *, also: Flags | None = None) -> Flags:
     """Which of (R + 1, C + 1) cells with totals to withhold, for (R, C) numbers of accounts.
 
     Primary are cells of 1 to `k` - 1 accounts, totals of rows too, and those of `also`. Totals of

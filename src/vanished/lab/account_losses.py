@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vanished.archive.arrow import ACCOUNTS, POSTS
-from vanished.model import DAY, HOUR, Cause, State
+from vanished.model import DAY, Cause, State
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -94,9 +94,7 @@ def world(rng: np.random.Generator, accounts: int = 400, of: Population | None =
     names = np.char.add("account-", np.arange(accounts).astype(str))
     kind = np.array(KINDS)[np.minimum(rng.geometric(0.55, accounts) - 1, len(KINDS) - 1)]
     kinds = pa.table({"account": pa.array(names), "kind": pa.array(kind)})
-    return World(
-        _posts(rng, found, names, of), _accounts(rng, found, names, of), kinds, of, found
-    )
+    return World(_posts(rng, found, names, of), _accounts(rng, found, names, of), kinds, of, found)
 
 
 def lives(rng: np.random.Generator, accounts: int, of: Population) -> Lives:
@@ -128,7 +126,8 @@ def lives(rng: np.random.Generator, accounts: int, of: Population) -> Lives:
 
 
 def _micros(days: Floats) -> Ints:
-    return START + np.rint(np.where(np.isfinite(days), days, 0) * DAY).astype(np.int64)
+    found: Ints = START + np.rint(np.where(np.isfinite(days), days, 0) * DAY).astype(np.int64)
+    return found
 
 
 def _seen(
@@ -143,7 +142,9 @@ def _seen(
     return np.maximum(last, since), np.where(lost, known, NEVER)
 
 
-def _posts(rng: np.random.Generator, found: Lives, names: NDArray[np.str_], of: Population) -> pa.Table:
+def _posts(
+    rng: np.random.Generator, found: Lives, names: NDArray[np.str_], of: Population
+) -> pa.Table:
     owner, born = found.owner, found.born
     removed = np.isfinite(found.taken)
     at = np.minimum(found.taken, found.end[owner])
