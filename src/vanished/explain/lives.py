@@ -48,7 +48,7 @@ def _percentile(
     return np.quantile(samples, level, axis=axis, method="weibull")
 
 
-def levels(clusters: int) -> tuple[float, float]:
+def levels(clusters: float) -> tuple[float, float]:
     """Which percentiles of resamples make a 95 % interval: wider ones where clusters are few.
 
     Resamples of n clusters vary too little, by (n - 1) / n, and know nothing of Student's t. These
