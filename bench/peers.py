@@ -54,6 +54,20 @@ def _runs(python: Path) -> bool:
     return python.exists() and subprocess.run([python, "-c", ""]).returncode == 0
 
 
+def answer(peer: subprocess.Popen[str], word: str, name: str) -> str:
+    """The line that a waiting peer says to `word`. Raises BenchError if it ended instead."""
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    try:
+        print(word, file=peer.stdin, flush=True)
+        line = peer.stdout.readline()
+    except OSError:
+        line = ""
+    if not line:
+        raise BenchError(f"the peer {name} ended without an answer")
+    return line
+
+
 def _install(name: str, lock_file: Path, place: Path) -> None:
     print(f"installing the peer {name}; this happens once", file=sys.stderr)
     unfinished = Path(f"{place}.unfinished")

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from bench.harness import ROOT, BenchError, Claim, Peer, at_least
-from bench.peers import peer_python, peer_version
+from bench.peers import answer, peer_python, peer_version
 from vanished.lab.reach_forms import FORMS, OUTAGES, SLOWED
 from vanished.lab.reach_records import measure
 from vanished.reach.observation import observe
@@ -87,30 +87,16 @@ def _measured(path: Path, number: int) -> tuple[float, float, float]:
         [peer_python(PEER), OBSERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as peer:
         try:
-            if int(_answer(peer, str(path)).split()[0]) != number:
+            if int(answer(peer, str(path), PEER).split()[0]) != number:
                 raise BenchError("the peer did not read every measurement")
             ours, theirs, judged = [], [], []
             for _ in range(ROUNDS):
-                theirs.append(float(_answer(peer, "again")))
+                theirs.append(float(answer(peer, "again", PEER)))
                 ours.append(_round(path, number, judge=False))
                 judged.append(_round(path, number, judge=True))
         finally:
             peer.kill()
     return min(ours), min(theirs), min(judged)
-
-
-def _answer(peer: subprocess.Popen[str], word: str) -> str:
-    """The peer's line to `word`. Raises BenchError if it ended instead."""
-    assert peer.stdin is not None
-    assert peer.stdout is not None
-    try:
-        print(word, file=peer.stdin, flush=True)
-        line = peer.stdout.readline()
-    except OSError:
-        line = ""
-    if not line:
-        raise BenchError(f"the observer of the peer {PEER} ended without an answer")
-    return line
 
 
 def _round(path: Path, number: int, *, judge: bool) -> float:

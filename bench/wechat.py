@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import ROOT, BenchError, Claim, Peer, at_least, at_most
-from bench.peers import peer_python, peer_version
+from bench.peers import answer, peer_python, peer_version
 from vanished.model import SECOND
 from vanished.sources.html import is_cut, is_too_deep
 from vanished.sources.wechat_page import Article, read_article
@@ -68,28 +68,14 @@ def _measured(pages: Mapping[str, bytes]) -> tuple[float, float]:
             [peer_python(PEER), READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as peer:
             try:
-                _agree(pages, json.loads(_answer(peer, folder)))
+                _agree(pages, json.loads(answer(peer, folder, PEER)))
                 ours, theirs = [], []
                 for _ in range(ROUNDS):
-                    theirs.append(float(_answer(peer, "again")))
+                    theirs.append(float(answer(peer, "again", PEER)))
                     ours.append(_round(list(pages.values())))
             finally:
                 peer.kill()
     return min(ours), min(theirs)
-
-
-def _answer(peer: subprocess.Popen[str], word: str) -> str:
-    """The peer's line to `word`. Raises BenchError if it ended instead."""
-    assert peer.stdin is not None
-    assert peer.stdout is not None
-    try:
-        print(word, file=peer.stdin, flush=True)
-        line = peer.stdout.readline()
-    except OSError:
-        line = ""
-    if not line:
-        raise BenchError(f"the reader of the peer {PEER} ended without an answer")
-    return line
 
 
 def _round(pages: Sequence[bytes]) -> float:

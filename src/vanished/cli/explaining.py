@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -97,207 +99,177 @@ OpenToo = Annotated[
 ]
 
 
-@explain.command("overview", epilog="Example: vanished explain overview --since 2026-11-01")
-def overview(
-    folder: Folder = Path(),
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+Analysis = Callable[..., "Result"]
+_CHECKED_ONLY: Final = {"Past": object, "Result": object}
+
+
+def analysis(name: str, example: str) -> Callable[[Analysis], Analysis]:
+    """Make a command `vanished explain NAME` of a function from an opened past to a result.
+
+    The function's own options come after the folder; those that all analyses have, the window, the
+    chart, the files and the form of the answer, are added here.
+    """
+
+    def command(function: Analysis) -> Analysis:
+        def run(
+            folder: Folder = Path(),
+            since: Since = None,
+            until: Until = None,
+            platform: Platform = None,
+            chart: Chart = None,
+            save: Save = None,
+            rows: Rows = 20,
+            as_json: Json = False,
+            **options: Any,
+        ) -> None:
+            with past(folder, since, until, platform) as opened:
+                result = function(opened, **options)
+            tell(result, chart, save, rows, as_json)
+
+        own, common = _parameters(function)[1:], _parameters(run)[:-1]
+        asked = [common[0], *own, *common[1:]]
+        run.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in asked}
+        run.__doc__ = function.__doc__
+        explain.command(name, epilog=f"Example: vanished explain {example}")(run)
+        return function
+
+    return command
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """A function's parameters with their types, not the words for them. Names that only a type
+    checker imports stand for anything: importing them would slow down every command."""
+    types = get_type_hints(function, localns=_CHECKED_ONLY, include_extras=True)
+    found = inspect.signature(function).parameters.values()
+    return [each.replace(annotation=types[each.name]) for each in found]
+
+
+@analysis("overview", "overview --since 2026-11-01")
+def overview(opened: Past) -> Result:
     """What was watched and what was lost, by platform and cause, with intervals."""
-    with past(folder, since, until, platform) as opened:
-        from vanished.explain.overview import overview as analyse
+    from vanished.explain.overview import overview as analyse
 
-        result = analyse(opened.posts())
-    tell(result, chart, save, rows, as_json)
+    return analyse(opened.posts())
 
 
-@explain.command("speed", epilog="Example: vanished explain speed --by platform --chart speed.svg")
+@analysis("speed", "speed --by platform --chart speed.svg")
 def speed(
-    folder: Folder = Path(),
+    opened: Past,
     by: Annotated[
         str, typer.Option(help="all, platform, account (for eyes inside the team), topic or week.")
     ] = "all",
     topic: Topic = None,
     open_too: OpenToo = False,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """How long posts live: cumulative incidence of each cause, with what the looks leave open."""
-    with past(folder, since, until, platform) as opened:
-        from vanished.explain.speed import By, SpeedSettings
-        from vanished.explain.speed import speed as analyse
-        from vanished.publish.chosen import one_of, topics_of
+    from vanished.explain.speed import By, SpeedSettings
+    from vanished.explain.speed import speed as analyse
+    from vanished.publish.chosen import one_of, topics_of
 
-        posts = opened.posts()
-        settings = SpeedSettings(by=one_of(By, by, "--by"), open_too=open_too)
-        result = analyse(posts, topics_of(posts, topic), settings)
-    tell(result, chart, save, rows, as_json)
+    posts = opened.posts()
+    settings = SpeedSettings(by=one_of(By, by, "--by"), open_too=open_too)
+    return analyse(posts, topics_of(posts, topic), settings)
 
 
-@explain.command("terms", epilog="Example: vanished explain terms --save terms.csv")
+@analysis("terms", "terms --save terms.csv")
 def terms(
-    folder: Folder = Path(),
+    opened: Past,
     open_too: OpenToo = False,
     each: EachPost = False,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """Which strings go with removal, against surviving posts of the same accounts and weeks."""
-    with past(folder, since, until, platform) as opened:
-        words_of(opened)
-        from vanished.explain.screen import ScreenSettings
-        from vanished.explain.terms import TermSettings
-        from vanished.explain.terms import terms as analyse
+    words_of(opened)
+    from vanished.explain.screen import ScreenSettings
+    from vanished.explain.terms import TermSettings
+    from vanished.explain.terms import terms as analyse
 
-        posts = opened.posts()
-        settings = TermSettings(ScreenSettings(open_too=open_too))
-        result = analyse(posts, stories_of(opened, posts, each), settings)
-    tell(result, chart, save, rows, as_json)
+    posts = opened.posts()
+    settings = TermSettings(ScreenSettings(open_too=open_too))
+    return analyse(posts, stories_of(opened, posts, each), settings)
 
 
-@explain.command("combinations", epilog="Example: vanished explain combinations")
+@analysis("combinations", "combinations")
 def combinations(
-    folder: Folder = Path(),
+    opened: Past,
     open_too: OpenToo = False,
     each: EachPost = False,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """Which pairs and triples of strings go with removal beyond what their parts explain."""
-    with past(folder, since, until, platform) as opened:
-        words_of(opened)
-        from vanished.explain.combinations import CombinationSettings
-        from vanished.explain.combinations import combinations as analyse
-        from vanished.explain.screen import ScreenSettings
+    words_of(opened)
+    from vanished.explain.combinations import CombinationSettings
+    from vanished.explain.combinations import combinations as analyse
+    from vanished.explain.screen import ScreenSettings
 
-        posts = opened.posts()
-        settings = CombinationSettings(ScreenSettings(open_too=open_too))
-        result = analyse(posts, stories_of(opened, posts, each), settings)
-    tell(result, chart, save, rows, as_json)
+    posts = opened.posts()
+    settings = CombinationSettings(ScreenSettings(open_too=open_too))
+    return analyse(posts, stories_of(opened, posts, each), settings)
 
 
-@explain.command("deletion-rate", epilog="Example: vanished explain deletion-rate --word dam")
+@analysis("deletion-rate", "deletion-rate --word dam")
 def deletion_rate(
-    folder: Folder = Path(),
+    opened: Past,
     word: Annotated[
         list[str] | None,
         typer.Option(help="A term to test; may be repeated. Without: all strings."),
     ] = None,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """The deletion rate of terms, as Bamman, O'Connor and Smith (2012) count it."""
-    with past(folder, since, until, platform) as opened:
-        words_of(opened)
-        from vanished.explain.deletion_rate import deletion_rates
+    words_of(opened)
+    from vanished.explain.deletion_rate import deletion_rates
 
-        result = deletion_rates(opened.posts(), words=tuple(word or ()))
-    tell(result, chart, save, rows, as_json)
+    return deletion_rates(opened.posts(), words=tuple(word or ()))
 
 
-@explain.command("stories", epilog="Example: vanished explain stories --rows 10")
-def stories(
-    folder: Folder = Path(),
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+@analysis("stories", "stories --rows 10")
+def stories(opened: Past) -> Result:
     """Which posts tell one story: near-copies, rewordings and shared pictures."""
-    with past(folder, since, until, platform) as opened:
-        words_of(opened)
-        from vanished.explain.stories import stories as analyse
+    words_of(opened)
+    from vanished.explain.stories import stories as analyse
 
-        posts = opened.posts()
-        result = analyse(posts, opened.pictures(posts))
-    tell(result, chart, save, rows, as_json)
+    posts = opened.posts()
+    return analyse(posts, opened.pictures(posts))
 
 
-@explain.command("spread", epilog="Example: vanished explain spread --threshold cn-defamation-2013")
+@analysis("spread", "spread --threshold cn-defamation-2013")
 def spread(
-    folder: Folder = Path(),
+    opened: Past,
     threshold: Annotated[str, typer.Option(help="Id of the line.")] = "cn-defamation-2013",
     open_too: OpenToo = False,
     each: EachPost = False,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """How far posts and stories spread, and whether they vanished before or after a line."""
-    with past(folder, since, until, platform) as opened:
-        from vanished.explain.spread import SpreadSettings
-        from vanished.explain.spread import spread as analyse
-        from vanished.explain.thresholds import threshold as line
+    from vanished.explain.spread import SpreadSettings
+    from vanished.explain.spread import spread as analyse
+    from vanished.explain.thresholds import threshold as line
 
-        posts = opened.posts()
-        members = None if opened.sealed else stories_of(opened, posts, each)
-        settings = SpreadSettings(threshold, open_too=open_too)
-        counts = opened.counts(posts, line(threshold).reaches)
-        result = analyse(posts, counts, members, settings)
-    tell(result, chart, save, rows, as_json)
+    posts = opened.posts()
+    members = None if opened.sealed else stories_of(opened, posts, each)
+    settings = SpreadSettings(threshold, open_too=open_too)
+    counts = opened.counts(posts, line(threshold).reaches)
+    return analyse(posts, counts, members, settings)
 
 
-@explain.command("campaigns", epilog="Example: vanished explain campaigns --chart rate.svg")
+@analysis("campaigns", "campaigns --chart rate.svg")
 def campaigns(
-    folder: Folder = Path(),
+    opened: Past,
     open_too: OpenToo = False,
     each: EachPost = False,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """When removals rose, against which words, and with which waves of lost accounts."""
-    with past(folder, since, until, platform) as opened:
-        words_of(opened)
-        from vanished.explain.campaigns import CampaignSettings
-        from vanished.explain.campaigns import campaigns as analyse
-        from vanished.explain.removal_rate import RateSettings
+    words_of(opened)
+    from vanished.explain.campaigns import CampaignSettings
+    from vanished.explain.campaigns import campaigns as analyse
+    from vanished.explain.removal_rate import RateSettings
 
-        posts = opened.posts()
-        result = analyse(
-            posts,
-            opened.coverage(),
-            opened.accounts(),
-            stories_of(opened, posts, each),
-            CampaignSettings(RateSettings(open_too=open_too)),
-        )
-    tell(result, chart, save, rows, as_json)
+    posts = opened.posts()
+    return analyse(
+        posts,
+        opened.coverage(),
+        opened.accounts(),
+        stories_of(opened, posts, each),
+        CampaignSettings(RateSettings(open_too=open_too)),
+    )
 
 
 @explain.command("events", epilog="Example: vanished explain events --calendar china-yearly")
@@ -352,30 +324,21 @@ def events(
     tell(result, chart, save, rows, as_json)
 
 
-@explain.command("who", epilog="Example: vanished explain who --kinds kinds.csv")
+@analysis("who", "who --kinds kinds.csv")
 def who(
-    folder: Folder = Path(),
+    opened: Past,
     kinds: Annotated[
         Path | None, typer.Option(help="A CSV with the columns account (key) and kind.")
     ] = None,
     open_too: OpenToo = False,
-    since: Since = None,
-    until: Until = None,
-    platform: Platform = None,
-    chart: Chart = None,
-    save: Save = None,
-    rows: Rows = 20,
-    as_json: Json = False,
-) -> None:
+) -> Result:
     """How losses are spread over accounts, and what becomes of accounts: never who."""
-    with past(folder, since, until, platform) as opened:
-        from vanished.explain.who import WhoSettings
-        from vanished.explain.who import who as analyse
-        from vanished.publish.chosen import read_kinds
+    from vanished.explain.who import WhoSettings
+    from vanished.explain.who import who as analyse
+    from vanished.publish.chosen import read_kinds
 
-        labels = None if kinds is None else read_kinds(kinds, read_text(kinds))
-        result = analyse(opened.posts(), opened.accounts(), labels, WhoSettings(open_too=open_too))
-    tell(result, chart, save, rows, as_json)
+    labels = None if kinds is None else read_kinds(kinds, read_text(kinds))
+    return analyse(opened.posts(), opened.accounts(), labels, WhoSettings(open_too=open_too))
 
 
 @app.command(epilog="Example: vanished alert --consent consent.txt")

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from vanished.explain.contrast import codes
 from vanished.explain.crossing import NEVER, Looks, Proof
 from vanished.explain.fate import Fate, fates
 from vanished.model import HOUR
@@ -86,8 +87,8 @@ def lives(posts: pa.Table, *, open_too: bool = False) -> Lives:
     seen = _times(posts["first_seen_at"], 0)
     wanted = [Fate.REMOVED, Fate.OPEN] if open_too else [Fate.REMOVED]
     return Lives(
-        account=_codes(posts["account"]),
-        platform=_codes(posts["platform"]),
+        account=codes(posts["account"]).astype(np.int64),
+        platform=codes(posts["platform"]).astype(np.int64),
         born=np.minimum(_times(posts["published_at"], NEVER), seen),
         alive_until=_times(posts["alive_until"], -1),
         gone_by=_times(posts["gone_by"], -1),
@@ -207,11 +208,3 @@ def hazards(found: Exposure, ages: int) -> list[float]:
 
 def _times(column: pa.ChunkedArray, null: int) -> NDArray[np.int64]:
     return np.asarray(column.fill_null(null).to_numpy(), np.int64)
-
-
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Numbers in place of names."""
-    if not len(column):
-        return np.zeros(0, np.int64)
-    found = column.combine_chunks().dictionary_encode().indices
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
