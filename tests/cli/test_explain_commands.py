@@ -74,6 +74,9 @@ def test_a_plan_is_stated_once_and_then_tested(folder: Path, tmp_path: Path) -> 
     assert "Planned in the log" in run(*plan)
     assert "Exploratory" in run(*plan, "--topic", "水")
     assert "Exploratory" in run(*start, "--before", "3", "--after", "3")
+    for other in (("--open-too",), ("--since", "2023-11-16"), ("--until", "2023-12-10"),
+                  ("--platform", "lab"), ("--placebo", "lab")):  # fmt: skip
+        assert "Exploratory" in run(*plan, *other), f"{other} was not in the plan"
     assert "associated with the events" in " ".join(before.split())
 
 

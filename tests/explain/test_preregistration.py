@@ -25,7 +25,7 @@ from vanished.model import DAY
 OTHER: dict[str, Any] = {
     "before_days": 3, "after_days": 3, "platforms": ("lab",), "topic": ("x",), "since": 1,
     "until": 2, "compare": (("x",),), "alpha": 0.01, "block_days": 7, "resamples": 199,
-    "at_risk": 5, "shifted_days": (91,), "open_too": True, "seed": 2,
+    "at_risk": 5, "shifted_days": (91,), "placebos": ("web",), "open_too": True, "seed": 2,
 }  # fmt: skip
 
 
@@ -89,3 +89,12 @@ def test_a_statement_that_the_log_did_not_commit_to_is_no_plan(tmp_path: Path) -
         (folder / f"{leaf:012d}.json").write_bytes(honest)
     put(99, 99)
     assert stated(tmp_path / "o", plan) is None, "beyond the checkpoint nothing is stated yet"
+
+
+def test_a_planned_placebo_cannot_be_dropped() -> None:
+    posts, settings = world(3, posts=800), EventSettings(resamples=199, placebos=("web",))
+    registered = Registered(1, BEGIN - DAY, plan_of(STORM, settings).sha256)
+    with pytest.raises(UsageError, match="names the placebos web"):
+        events(posts, NO_GAPS, STORM, settings, registered=registered)
+    tested = events(posts, NO_GAPS, STORM, settings, registered=registered, placebos={"web": posts})
+    assert "Planned before the days" in tested.text()

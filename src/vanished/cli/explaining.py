@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vanished.explain.result import Result
+    from vanished.explain.window import Window
     from vanished.publish.past import Past
 
 explain = typer.Typer(
@@ -44,13 +45,19 @@ def past(
     from vanished.publish.past import need_extra, past_of
 
     need_extra()
+    return past_of(folder, window_of(since, until, platform))
+
+
+def window_of(since: str | None, until: str | None, platform: list[str] | None) -> Window:
+    """What the options say of time and place."""
     from vanished.explain.window import Window
     from vanished.publish.moments import parse_moment
 
-    window = Window(
-        parse_moment(since, "--since"), parse_moment(until, "--until"), tuple(platform or ())
+    return Window(
+        parse_moment(since, "--since"),
+        parse_moment(until, "--until"),
+        tuple(sorted(platform or ())),
     )
-    return past_of(folder, window)
 
 
 def tell(result: Result, chart: Path | None, save: Path | None, rows: int, as_json: bool) -> None:
@@ -306,20 +313,20 @@ def events(
     from vanished.explain.events import events as analyse
     from vanished.publish import planned
 
-    chosen = planned.calendar(calendar)
+    chosen, window = planned.calendar(calendar), window_of(since, until, platform)
     settings = EventSettings(
-        before, after, tuple(sorted(platform or ())), tuple(sorted(topic or ())), open_too=open_too
-    )
+        before, after, tuple(window.platforms), tuple(sorted(topic or ())), window.since, window.until,
+        placebos=() if placebo is None else (placebo,), open_too=open_too,
+    )  # fmt: skip
     if preregister:
         done = planned.preregister(folder, chosen, settings)
         say(done.facts(), done.text(), as_json)
         return
     with past(folder, since, until, platform) as opened:
-        posts = planned.about(opened.posts(), settings)
-        others = {} if placebo is None else {placebo: opened.of_platform(placebo)}
         result = analyse(
-            posts, opened.coverage(), chosen, settings,
-            registered=planned.registered(folder, chosen, settings), placebos=others,
+            opened.posts(), opened.coverage(), chosen, settings,
+            registered=planned.registered(folder, chosen, settings),
+            placebos={name: opened.of_platform(name) for name in settings.placebos},
         )  # fmt: skip
     tell(result, chart, save, rows, as_json)
 

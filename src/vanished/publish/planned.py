@@ -1,4 +1,4 @@
-"""Tests of events by a plan: its calendar, its place in the log, and the posts that it is about.
+"""Tests of events by a plan: its calendar, and its place in the log.
 
 In: a folder, the name or file of a calendar, settings. Out: the calendar, where the log keeps the
 plan. Stating a plan reads no post.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from vanished.archive import preregistering
 from vanished.archive.observatory import Observatory
 from vanished.clock import SystemClock
@@ -18,7 +16,6 @@ from vanished.errors import UsageError
 from vanished.explain.calendar import Calendar, builtin, builtin_text, parse_calendar
 from vanished.explain.events import EventSettings, plan_of
 from vanished.explain.preregistration import Plan, Registered
-from vanished.explain.topics import holding
 from vanished.model import at
 
 
@@ -75,8 +72,3 @@ def registered(folder: Path, calendar: Calendar, settings: EventSettings) -> Reg
     plan = plan_of(calendar, settings)
     found = preregistering.stated(folder, plan.json())
     return None if found is None else Registered(*found, plan.sha256)
-
-
-def about(posts: pa.Table, settings: EventSettings) -> pa.Table:
-    """The posts that hold one of the settings' words; all if there are none."""
-    return posts.filter(holding(posts, settings.topic)) if settings.topic else posts
