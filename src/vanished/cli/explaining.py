@@ -315,9 +315,15 @@ def events(
 
     chosen, window = planned.calendar(calendar), window_of(since, until, platform)
     settings = EventSettings(
-        before, after, tuple(window.platforms), tuple(sorted(topic or ())), window.since, window.until,
-        placebos=() if placebo is None else (placebo,), open_too=open_too,
-    )  # fmt: skip
+        before,
+        after,
+        tuple(window.platforms),
+        tuple(sorted(topic or ())),
+        window.since,
+        window.until,
+        placebos=() if placebo is None else (placebo,),
+        open_too=open_too,
+    )
     if preregister:
         done = planned.preregister(folder, chosen, settings)
         say(done.facts(), done.text(), as_json)
