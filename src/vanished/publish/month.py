@@ -185,7 +185,7 @@ def _recipes(of_events: Make, of_who: Make) -> list[_Recipe]:
         ),
         _Recipe(
             "who", "How it was spread over accounts", "Do few bear most, and what follows?",
-            ("row", "name", "accounts", "posts", "removed", "value", "low", "high"),
+            ("row", "name", "accounts", "posts", "removed", "value", "low", "high", "p"),
             of_who,
         ),
     ]  # fmt: skip
