@@ -36,8 +36,8 @@ CAVEATS: Final = (
     "A few removals fall on few accounts by chance alone: compare the Gini coefficient with what it"
     " would be if removals fell on posts at random. It is still higher where posts of one story go"
     " together.",
-    "Intervals are called 95 %. That of the share of the accounts at the very top is too short where"
-    " these are few: of 25 accounts it held the truth in 87 % of simulations.",
+    "Intervals are called 95 %. That of the share of the accounts at the very top is too short"
+    " where these are few: of 25 accounts it held the truth in 87 % of simulations.",
     "Accounts count as removed only where the facts leave nobody but platform or law; one that its"
     " author may have closed ends as something else.",
     "What follows a removal is compared with accounts of the same platform and about as many posts"
