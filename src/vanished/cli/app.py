@@ -48,6 +48,12 @@ export = typer.Typer(help="Evidence for others.", no_args_is_help=True)
 app.add_typer(export, name="export")
 log = typer.Typer(help="The observatory's log: keys and stamps.", no_args_is_help=True)
 app.add_typer(log, name="log")
+reach = typer.Typer(
+    help="What a network lets through, and what goes around it.", no_args_is_help=True
+)
+app.add_typer(reach, name="reach")
+lab = typer.Typer(help="The network lab: a censor on this machine.", no_args_is_help=True)
+app.add_typer(lab, name="lab")
 
 
 def read_text(path: Path) -> str:
