@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.lab import network_looks as looks
 from tests.needs import missing
 from vanished.errors import UsageError
-from vanished.lab.network import NetworkLab, clean, why_not
+from vanished.lab.network import NetworkLab, why_not
 from vanished.lab.network_dns import ask
 from vanished.lab.network_forms import FORMS, OUTAGES, RESIDUAL_S, Partial
 from vanished.lab.network_map import TARGETS
@@ -270,91 +266,3 @@ def test_wrong_orders_are_refused_in_a_sentence(lab: NetworkLab) -> None:
         with pytest.raises(UsageError, match=r"^The lab.*\.$"):
             lab.censor(form, target, partial)
     assert not lab.conditions
-
-
-# Nothing is left
-
-
-def _machine() -> list[str]:
-    """What a lab might leave on the machine: namespaces, links, rules."""
-    commands = [["ip", "netns", "list"], ["ip", "-br", "link"], ["iptables-save"]]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    env = {**os.environ, "PATH": path}
-    said = [subprocess.run(c, capture_output=True, env=env, text=True).stdout for c in commands]
-    return [line for text in said for line in text.splitlines() if not line.startswith(("#", ":"))]
-
-
-def _inside(namespace: str) -> list[int]:
-    """Processes of that process namespace."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str((process / "ns" / "pid").readlink()) == namespace:
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-def _gone(namespace: str, within_s: float = 20.0) -> bool:
-    ends = time.monotonic() + within_s
-    while _inside(namespace):
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def test_the_end_of_a_lab_leaves_nothing(built: NetworkLab) -> None:
-    del built  # only for the skip, and to show that another lab may run beside it
-    before = _machine()
-    with NetworkLab(quic=False) as made:
-        made.start("client", ["sleep", "1000"])
-        made.censor("dns_nxdomain", FIVE[0])
-        namespace = str(Path(f"/proc/{made.place.first}/ns/pid").readlink())
-        folder = made.place.folder
-        assert len(_inside(namespace)) >= 5
-        assert clean() == []
-        assert looks.dns(looks.ISP)(made, FIVE[0], looks.LONG_S) == "nxdomain"
-    assert _inside(namespace) == []
-    assert not folder.exists()
-    assert _machine() == before
-
-
-_MAKER = """
-import json, os, sys, time
-from vanished.lab.network import NetworkLab
-with NetworkLab(quic=False) as lab:
-    lab.start("client", ["sleep", "1000"])
-    lab.censor("sni_reset", "news.example")
-    first = lab.place.first
-    print(json.dumps([first, os.readlink(f"/proc/{first}/ns/pid"), str(lab.place.folder)]))
-    sys.stdout.flush()
-    time.sleep(1000)
-"""
-
-
-@pytest.mark.parametrize("keeper_too", [False, True], ids=["maker", "maker and keeper"])
-def test_kill_minus_nine_leaves_nothing(built: NetworkLab, keeper_too: bool) -> None:
-    del built
-    before = _machine()
-    maker = subprocess.Popen([sys.executable, "-c", _MAKER], stdout=subprocess.PIPE)
-    assert maker.stdout is not None
-    with maker.stdout:
-        first, namespace, folder = json.loads(maker.stdout.readline())
-    assert len(_inside(namespace)) >= 5
-    if keeper_too:
-        os.kill(first, signal.SIGKILL)
-    maker.kill()
-    maker.wait()
-    assert _gone(namespace)
-    if keeper_too:
-        assert Path(folder).exists()
-        said = clean()
-        assert any(Path(folder).name in line for line in said)
-    ends = time.monotonic() + 10.0
-    while Path(folder).exists() and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert not Path(folder).exists()
-    assert _machine() == before
-    assert clean() == []
