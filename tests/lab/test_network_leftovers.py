@@ -24,7 +24,7 @@ from vanished.cli import app
 from vanished.errors import UsageError
 from vanished.lab.network import NetworkLab, clean, why_not
 from vanished.lab.network_map import TARGETS
-from vanished.lab.network_place import SEARCHED, home
+from vanished.lab.network_place import SEARCHED, home, identity
 
 TARGET = next(iter(TARGETS))
 
@@ -76,7 +76,7 @@ def _namespaces(pids: set[int]) -> set[str]:
     for pid in pids:
         for kind in ("net", "pid", "mnt"):
             with contextlib.suppress(OSError):
-                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+                found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
     return found
 
 
@@ -182,7 +182,7 @@ def test_clean_ends_a_keeper_that_cannot_end_itself(victim: Victim) -> None:
     assert done.exit_code == 0
     [said] = json.loads(done.stdout)["labs"]
     assert (said["lab"], said["removed"]) == (victim.folder.name, True)
-    assert said["processes"] >= 5
+    assert said["processes"] >= 3  # the keeper, a resolver, `sleep`
     assert _soon(lambda: victim.left() == (set(), set())), victim.left()
     assert not victim.folder.exists()
 
@@ -190,9 +190,7 @@ def test_clean_ends_a_keeper_that_cannot_end_itself(victim: Victim) -> None:
 def test_clean_leaves_alone_what_is_not_recorded_as_a_labs_own(own_home: Path) -> None:
     """A number in an old record may be another's process by now."""
     with subprocess.Popen(["sleep", "1000"]) as bystander:
-        started = int(
-            Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()[19]
-        )
+        started = identity(bystander.pid)["started"]
         keepers = [
             {"pid": bystander.pid, "started": started - 1},  # a number that was given again
             {"pid": bystander.pid, "started": started},  # the same start, after a reboot
@@ -241,12 +239,9 @@ def test_check_says_what_the_lab_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.setattr(f"vanished.lab.{module}.SEARCHED", str(only))
     done = CliRunner().invoke(app, ["lab", "check"])
     assert done.exit_code == 1
-    assert (
-        "No network lab here: the network lab needs 'dnsmasq': apt-get install dnsmasq-base.\n"
-        in done.stdout
-    )
-    assert (
-        "Its go-around wireguard needs: apt-get install wireguard-go wireguard-tools\n"
-        in done.stdout
-    )
-    assert "Its go-around tor needs: apt-get install tor obfs4proxy\n" in done.stdout
+    for line in (
+        "No network lab here: the network lab needs 'dnsmasq': apt-get install dnsmasq-base.",
+        "Its go-around wireguard needs: apt-get install wireguard-go wireguard-tools",
+        "Its go-around tor needs: apt-get install tor obfs4proxy",
+    ):
+        assert line in done.stdout.splitlines()

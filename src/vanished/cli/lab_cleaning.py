@@ -7,7 +7,7 @@ import typer
 from vanished.cli.app import Json, lab, say
 
 
-@lab.command(epilog="Example: sudo vanished lab check")
+@lab.command(epilog="Example: vanished lab check")
 def check(as_json: Json = False) -> None:
     """Say whether a network lab can be made here, and what it would lack; exit 1 if it cannot."""
     from vanished.lab.goaround_tor import PROGRAMS
@@ -28,7 +28,7 @@ def check(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@lab.command(epilog="Example: sudo vanished lab clean")
+@lab.command(epilog="Example: vanished lab clean")
 def clean(as_json: Json = False) -> None:
     """Remove what killed network labs of this user left; labs that are in use are left alone.
 
