@@ -7,7 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import pytest
 
@@ -19,11 +22,15 @@ from vanished.lab.network_dns import ask
 from vanished.lab.network_forms import FORMS, OUTAGES, RESIDUAL_S, Partial
 from vanished.lab.network_map import TARGETS
 
-# Until `make needs` installs what the lab is made of, `make soak` runs it: docs/network-lab.md.
-pytestmark = pytest.mark.soak
-
 Look = Callable[[NetworkLab, str, float], str]
 FIVE = list(TARGETS)[:5]
+_K = TypeVar("_K")
+
+
+def together(asked: Mapping[_K, Callable[[], str]]) -> dict[_K, str]:
+    """What each look says when all are done at once: most of a look is waiting."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return dict(zip(asked, pool.map(lambda look: look(), asked.values()), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -77,20 +84,34 @@ def _wait(expected: set[str]) -> float:
     return looks.SHORT_S if expected & {"timeout", "slow"} else looks.LONG_S
 
 
+def _all(lab: NetworkLab, look: Look) -> dict[str, str]:
+    """All targets looked at, at once and with patience."""
+    return together({t: partial(look, lab, t, looks.LONG_S) for t in FIVE})
+
+
 @pytest.mark.parametrize("form", EFFECTS)
 def test_a_form_stops_its_target_and_no_other_and_goes_away(lab: NetworkLab, form: str) -> None:
     if form == "quic_drop" and not lab.quic:
         missing("the extra 'reach' is not installed: no QUIC in the lab")
     look, expected = EFFECTS[form]
-    for target, neighbour in zip(FIVE, FIVE[1:] + FIVE[:1], strict=True):
-        lab.censor(form, target)
-        assert look(lab, target, _wait(expected)) in expected, target
-        assert look(lab, neighbour, looks.LONG_S) == "ok"
-        truth = lab.truth(target)
-        assert (truth.layer, truth.blocking) == (FORMS[form].layer, True)
-        assert not lab.truth(neighbour).blocking
+    rounds = [FIVE[0::2], FIVE[1::2]]
+    if form == "throttling":  # all that is throttled shares one pace: one target at a time
+        rounds = [[target] for target in FIVE]
+    for struck in rounds:
+        for target in struck:
+            lab.censor(form, target)
+        waits = {t: _wait(expected) if t in struck else looks.LONG_S for t in FIVE}
+        seen = together({t: partial(look, lab, t, wait) for t, wait in waits.items()})
+        for target in FIVE:
+            truth = lab.truth(target)
+            assert truth.blocking == (target in struck)
+            if target in struck:
+                assert seen[target] in expected, target
+                assert truth.layer == FORMS[form].layer
+            else:
+                assert seen[target] == "ok", target
         lab.clear()
-        assert look(lab, target, looks.LONG_S) == "ok"
+    assert set(_all(lab, look).values()) == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +123,8 @@ def test_a_form_that_acts_sometimes_lets_some_through(lab: NetworkLab, form: str
     lab.censor(form, FIVE[0], "some")
     seen: list[str] = []
     while len(seen) < 24 and len({word == "ok" for word in seen}) < 2:
-        seen.append(look(lab, FIVE[0], looks.SHORT_S))
+        some = {n: partial(look, lab, FIVE[0], looks.SHORT_S) for n in range(4)}
+        seen += together(some).values()
     assert {word == "ok" for word in seen} == {True, False}, seen
 
 
@@ -168,14 +190,16 @@ OUTAGE_EFFECTS: dict[str, tuple[Look, set[str]]] = {
 @pytest.mark.parametrize("outage", OUTAGE_EFFECTS)
 def test_an_outage_shows_and_is_no_blocking(lab: NetworkLab, outage: str) -> None:
     look, expected = OUTAGE_EFFECTS[outage]
+    for target in [""] if OUTAGES[outage].whole else FIVE:
+        lab.censor(outage, target)
+    seen = together({t: partial(look, lab, t, _wait(expected)) for t in FIVE})
+    assert set(seen.values()) <= expected, seen
     for target in FIVE:
-        lab.censor(outage, "" if OUTAGES[outage].whole else target)
-        assert look(lab, target, _wait(expected)) in expected
         truth = lab.truth(target)
         assert not truth.blocking
         assert "blocked" not in truth.states
-        lab.clear()
-        assert look(lab, target, looks.LONG_S) == "ok"
+    lab.clear()
+    assert set(_all(lab, look).values()) == {"ok"}
 
 
 def test_a_captcha_is_shown_to_the_client_alone(lab: NetworkLab) -> None:
@@ -262,7 +286,7 @@ def test_wrong_orders_are_refused_in_a_sentence(lab: NetworkLab) -> None:
         ("captcha", FIVE[0], "some"),
         ("ip_drop", "canary.example", "one_address"),
     ]
-    for form, target, partial in orders:
+    for order in orders:
         with pytest.raises(UsageError, match=r"^The lab.*\.$"):
-            lab.censor(form, target, partial)
+            lab.censor(*order)
     assert not lab.conditions
