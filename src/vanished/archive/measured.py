@@ -97,7 +97,8 @@ def _row(one: Measured) -> tuple[object, ...]:
 
 
 def _measured(*row: Any) -> Measured:
-    return Measured(*row[:12], tuple(json.loads(row[12])), *row[13:])
+    rules = tuple(json.loads(row[12]))
+    return Measured(*(*row[:12], rules, *row[13:]))
 
 
 MEASUREMENTS: Final = Table(

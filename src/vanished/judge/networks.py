@@ -1,8 +1,8 @@
 """When a network stopped a target, from dated sights of it: what reach's word rests on.
 
-In: sights, each of which says that the target was stopped, or that it was not. Out: phases that were
-seen often enough to be believed, and the spans in which a network's word holds: between two sights
-that agree and follow each other, never before, after, or where sights contradict each other.
+In: sights, each of which says that the target was stopped, or that it was not. Out: phases that
+were seen often enough to be believed, and the spans in which a network's word holds: between two
+sights that agree and follow each other, never before, after, or where sights contradict each other.
 """
 
 from __future__ import annotations
