@@ -31,6 +31,7 @@ from vanished.archive.mapping import (
 from vanished.archive.rows import AccountRow, PostRow, Scheduled, Silence, StreamPlace
 from vanished.archive.vault import Vault
 from vanished.model import ENDED, Micros, Observation, State, Verdict
+from vanished.net.address import host_of
 
 _SCHEDULED = """
     select host, platform, id, account_id, due, coalesce(published_at, first_seen_at),
@@ -170,6 +171,18 @@ class Reading(ABC):
                 row.platform: StreamPlace(self.vault.open(row.address, STREAM), row.seq, row.at)
                 for row in connection.execute(sa.select(present.streams))
             }
+
+    def accounts_by_host(self) -> dict[str, int]:
+        """How many accounts, watched or not, have their address or posts at each host."""
+        c = present.posts.c
+        found: dict[str, set[int]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(present.accounts)).mappings():
+                account = account_row(row, self.vault)
+                found.setdefault(host_of(account.account.url), set()).add(account.id)
+            for host, number in connection.execute(sa.select(c.host, c.account_id).distinct()):
+                found.setdefault(self.vault.open_often(host, HOST), set()).add(number)
+        return {host: len(numbers) for host, numbers in found.items() if host}
 
     def silences(self) -> list[Silence]:
         """Origins that gave no answer from a vantage when they were last asked, oldest first."""
