@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 from tests.archive.seized import traces
 from vanished.archive.columns import TABLES
 from vanished.archive.exporting import choose
-from vanished.archive.kept_measurements import measurements
+from vanished.archive.kept_measurements import measurements, shown_names
 from vanished.archive.leaves import leaves, opened
 from vanished.archive.log import Log
 from vanished.archive.measured import MEASUREMENTS, Measured, origin
 from vanished.archive.observatory import Observatory
 from vanished.archive.proof import LOG
 from vanished.archive.settings import FILE
-from vanished.archive.verify import verify_folder
+from vanished.archive.verify.folder import verify_folder
 from vanished.cli import app
 from vanished.errors import InputError, UsageError
 from vanished.lab.reach_records import measure
@@ -31,6 +31,7 @@ from vanished.reach.ooni_json import to_json
 from vanished.reach.record import Measurement
 from vanished.reach.rules import Ruleset, ruleset
 from vanished.reach.verdict import noted, verdict
+from vanished.sources.page import PageSource
 
 NOW = 1_795_000_000_000_000
 FORMS = ("clean", "sni_reset", "dns_nxdomain", "server_down", "stale_control")
@@ -182,6 +183,22 @@ def test_who_takes_the_folder_reads_no_target_in_the_past(
     observatory.close()
     found = {name for name, _ in traces(folder, ["site0.example"])}
     assert not {name for name in found if not name.startswith("captures/")}
+
+
+def test_the_site_of_few_accounts_is_shown_by_a_pseudonym(
+    observatory: Observatory, tmp_path: Path
+) -> None:
+    """A report that named a single author's site would name the author."""
+    source = PageSource(observatory.naming, {})
+    for n in range(5):
+        observatory.add_account(source.account(f"https://site0.example/{n}"), NOW)
+    observatory.add_account(source.account("https://site1.example/"), NOW)
+    keeping.keep(observatory, [file_of(tmp_path / "a.jsonl", records())], NOW)
+    names = set(shown_names(observatory, measurements(observatory)).values())
+    assert "https://site0.example/" in names  # of five
+    assert "https://site2.example/" in names  # nobody watches it
+    assert not any("site1.example" in name for name in names)
+    assert sum(name.startswith("site ") for name in names) == 1
 
 
 def test_a_measurement_can_be_forgotten_by_its_digest(
