@@ -95,7 +95,7 @@ def _losses(days: Sequence[Mapping[str, Any]], axis: Chart) -> list[Chart]:
 
 def _targets(spans: Sequence[Span], places: Sequence[tuple[str, str]], axis: Chart) -> list[Chart]:
     """A line for each target and network: thick where blocked, thin where open, none without
-    data; a tick at each end, so that a short span is seen."""
+    data; a tick where it begins, so that a short span is seen."""
     names = {place: f"{_short(place[0])} · {place[1]}" for place in places}
     rows = [
         {"begin": span.begin // 1000, "end": span.end // 1000, "place": names[place],
@@ -109,20 +109,26 @@ def _targets(spans: Sequence[Span], places: Sequence[tuple[str, str]], axis: Cha
     states = [seen.value for seen in THICK]
     colour = channel("state", "seen from the network (nothing drawn: no data)", "nominal",
                      scale={"domain": states, "range": list(SHADES.values())},
-                     legend={"titleLimit": 600})  # fmt: skip
+                     legend={"titleLimit": 600, "symbolType": "square"})  # fmt: skip
     layers: list[Chart] = []
     for seen, thick in THICK.items():
+        here: Chart = {
+            "data": {"values": [row for row in rows if row["state"] == seen.value]},
+            "encoding": {
+                "x": channel("begin", None, "temporal", axis={"format": "%d %b"}, **axis),
+                "y": which,
+                "color": colour,
+            },
+        }
         layers.append(
             {
-                "data": {"values": [row for row in rows if row["state"] == seen.value]},
-                "mark": {"type": "bar", "height": thick, "minBandSize": 2},
-                "encoding": {
-                    "x": channel("begin", None, "temporal", axis={"format": "%d %b"}, **axis),
-                    "x2": {"field": "end"},
-                    "y": which,
-                    "color": colour,
-                },
+                **here,
+                "mark": {"type": "bar", "height": thick},
+                "encoding": here["encoding"] | {"x2": {"field": "end"}},
             }
+        )
+        layers.append(
+            {**here, "mark": {"type": "tick", "thickness": 2, "size": thick, "opacity": 1}}
         )
     return layers
 
