@@ -68,7 +68,7 @@ async def seen_gone_here(observatory: Observatory, signal: Signal = PLATFORM) ->
         lambda post, now, v: signal if gone_here(post, now, v) is PLATFORM else ALIVE,
         routes=(HERE, THERE), canaries=Addresses(),
     )  # fmt: skip
-    await watch.run(START + DAY)
+    await watch.run(START + 4 * HOUR)
 
 
 @pytest.mark.parametrize("state", sorted(STOPPED))
@@ -122,7 +122,7 @@ async def test_what_is_measured_later_is_judged_again_and_flushed_rows_count(
     observatory: Observatory,
 ) -> None:
     watch, _, _ = watching(observatory, gone_here, routes=(HERE, THERE), canaries=Addresses())
-    await watch.run(START + DAY)
+    await watch.run(START + 4 * HOUR)
     assert verdict_of(observatory, "p1").causes == {Cause.NETWORK, Cause.UNKNOWN}
     keep(observatory, every(4, "blocked"))
     observatory.flush()
@@ -130,7 +130,7 @@ async def test_what_is_measured_later_is_judged_again_and_flushed_rows_count(
         observatory, gone_here, clock=source_clock(watch), routes=(HERE, THERE),
         canaries=Addresses(),
     )  # fmt: skip
-    await watch.run(START + DAY + MINUTE)
+    await watch.run(START + 4 * HOUR + MINUTE)
     assert verdict_of(observatory, "p1").causes == {Cause.NETWORK}
     assert not [e for e in events if e.kind == "verdict" and e.facts["state"] == "gone"]
 
@@ -146,7 +146,7 @@ async def test_a_bare_not_found_behind_a_block_leaves_the_network_open(
         lambda post, now, _: lost[post] if now >= START + HOUR else ALIVE,
         canaries=Addresses(),
     )
-    await watch.run(START + 2 * DAY)
+    await watch.run(START + 5 * HOUR)
     assert verdict_of(observatory, "p1").causes == {Cause.NETWORK, Cause.UNKNOWN}
     assert verdict_of(observatory, "p2").causes == {Cause.PLATFORM}
 
@@ -202,16 +202,16 @@ async def test_hosts_that_fail_are_due_until_they_were_measured_or_answer(
     await watch.run(START + HOUR)
     folder = observatory.folder
     assert due_targets(folder) == []
-    await watching_on(observatory, watch, dead, START + 12 * HOUR)
+    await watching_on(observatory, watch, dead, START + 3 * HOUR)
     (due,) = due_targets(folder)
     assert (due.url, due.vantage) == ("http://t/", "here")
     assert due.failures > 3
     assert b"http://t" not in (folder / "present.sqlite").read_bytes()
     keep(observatory, [measured(due.last_at, "down")])
     assert due_targets(folder) == []
-    await watching_on(observatory, watch, dead, START + 36 * HOUR)
+    await watching_on(observatory, watch, dead, START + 11 * HOUR)
     assert len(due_targets(folder)) == 1  # it fails on, long after it was measured
-    await watching_on(observatory, watch, ALIVE, START + 60 * HOUR)
+    await watching_on(observatory, watch, ALIVE, START + 14 * HOUR)
     assert due_targets(folder) == []
 
 
