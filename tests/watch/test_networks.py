@@ -14,6 +14,7 @@ from vanished.archive.measured import OPEN, STOPPED, Measured
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import Entry
 from vanished.archive.settings_asking import Addresses
+from vanished.judge import judge
 from vanished.model import (
     ALIVE,
     DAY,
@@ -29,7 +30,7 @@ from vanished.model import (
     failed,
 )
 from vanished.watch.silences import Silences, due_targets
-from vanished.watch.trusting import network_words
+from vanished.watch.trusting import Trusting, network_words
 
 ORIGIN = "http://t"
 
@@ -135,20 +136,23 @@ async def test_what_is_measured_later_is_judged_again_and_flushed_rows_count(
     assert not [e for e in events if e.kind == "verdict" and e.facts["state"] == "gone"]
 
 
-async def test_a_bare_not_found_behind_a_block_leaves_the_network_open(
-    observatory: Observatory,
+@pytest.mark.parametrize(
+    ("signal", "causes"),
+    [
+        (replace(BARE, strength=Strength.WEAK), {Cause.NETWORK, Cause.UNKNOWN}),
+        (PLATFORM, {Cause.PLATFORM}),
+    ],
+)
+def test_a_bare_not_found_behind_a_block_leaves_the_network_open(
+    signal: Signal, causes: set[Cause]
 ) -> None:
     """From one vantage nobody can say more; a notice is the platform's own all the same."""
-    keep(observatory, every(4, "blocked"))
-    lost = {"p1": replace(BARE, strength=Strength.WEAK), "p2": PLATFORM}
-    watch, _, _ = watching(
-        observatory,
-        lambda post, now, _: lost[post] if now >= START + HOUR else ALIVE,
-        canaries=Addresses(),
-    )
-    await watch.run(START + 5 * HOUR)
-    assert verdict_of(observatory, "p1").causes == {Cause.NETWORK, Cause.UNKNOWN}
-    assert verdict_of(observatory, "p2").causes == {Cause.PLATFORM}
+    trusting = Trusting(0, (), every(4, "blocked"))
+    looks = [look(START, ALIVE)]
+    looks += [look(START + int(h * HOUR), signal) for h in (1, 1.1, 2, 4, 7, 10, 13, 16)]
+    verdict = judge("p", looks, trust=trusting.trust("page", f"{ORIGIN}/p"))
+    assert (verdict.state, verdict.causes) == (State.GONE, causes)
+    assert judge("p", looks, trust=trusting.trust("page", "http://u/p")).causes == signal.causes
 
 
 def test_words_hold_between_sights_that_agree_only() -> None:
