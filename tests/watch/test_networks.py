@@ -139,12 +139,12 @@ async def test_what_is_measured_later_is_judged_again_and_flushed_rows_count(
 @pytest.mark.parametrize(
     ("signal", "causes"),
     [
-        (replace(BARE, strength=Strength.WEAK), {Cause.NETWORK, Cause.UNKNOWN}),
-        (PLATFORM, {Cause.PLATFORM}),
+        (replace(BARE, strength=Strength.WEAK), frozenset({Cause.NETWORK, Cause.UNKNOWN})),
+        (PLATFORM, frozenset({Cause.PLATFORM})),
     ],
 )
 def test_a_bare_not_found_behind_a_block_leaves_the_network_open(
-    signal: Signal, causes: set[Cause]
+    signal: Signal, causes: frozenset[Cause]
 ) -> None:
     """From one vantage nobody can say more; a notice is the platform's own all the same."""
     trusting = Trusting(0, (), every(4, "blocked"))
