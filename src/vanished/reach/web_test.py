@@ -351,6 +351,7 @@ class _One:
         tries = range(self.settings.verdict.tries)
         target = [await rate(self.run, address, mine, self.settings.rate_s) for _ in tries]
         beside = [await rate(self.run, address, other, self.settings.rate_s) for _ in tries]
+        canary = [await self._canary_rate() for _ in tries if self.settings.rate_canary]
         control = []
         if self.controlling is not None:
             control = [await self.controlling.rate(url, self.settings.rate_s) for _ in tries]
@@ -358,7 +359,19 @@ class _One:
             target=tuple(r for r in target if r is not None),
             control=tuple(r for r in control if r is not None),
             other=tuple(r for r in beside if r is not None),
+            canary=tuple(r for r in canary if r is not None),
         )
+
+    async def _canary_rate(self) -> float | None:
+        """The rate of the canary's large page here."""
+        url = self.settings.rate_canary
+        own = Run(self.door, self.settings.limits)
+        name = urlsplit(url).hostname or ""
+        found = await look_up(own, name, self.settings.resolvers[0])
+        if not found.addresses:
+            return None
+        asked = Asked(url, authorities=self.settings.authorities)
+        return await rate(own, found.addresses[0], asked, self.settings.rate_s)
 
     # The record
 
