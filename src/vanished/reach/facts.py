@@ -61,6 +61,7 @@ FACTS = frozenset(
         "http_drop_repeated",
         "stalled",
         "quic_drop",
+        "quic_drop_some",
         "ip_reset_some",
         "ip_unreachable_some",
         "ip_drop_some",

@@ -334,13 +334,27 @@ class _One:
         return None
 
     async def _quic(self, address: str) -> None:
-        for number in range(1, self.settings.verdict.tries + 1):
-            step = await quic(
-                self.run, address, self.port, self.host, tags=_tags(number),
-                authorities=self.settings.authorities,
-            )  # fmt: skip
-            if not step.failure and number >= self.settings.fine_tries:
-                return
+        done = 0
+        wanted = max(1, self.settings.fine_tries)
+        failures: list[str | None] = []
+        while done < wanted:
+            steps = await asyncio.gather(
+                *(self._quic_once(address, number) for number in range(done + 1, wanted + 1))
+            )
+            failures += steps
+            done = wanted
+            if any(failures):
+                wanted = self.settings.verdict.tries
+                if not all(failures):
+                    wanted = self.settings.mixed_tries
+
+    async def _quic_once(self, address: str, number: int) -> str | None:
+        await asyncio.sleep((number - 1) % self.settings.verdict.tries * self.settings.spacing_s)
+        step = await quic(
+            self.run, address, self.port, self.host, tags=_tags(number),
+            authorities=self.settings.authorities,
+        )  # fmt: skip
+        return step.failure
 
     async def _rates(self, address: str) -> Throughput:
         """The rate of a large page: from here, by another name, and by the control."""
