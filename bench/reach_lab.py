@@ -62,7 +62,7 @@ def _forms() -> Iterator[Claim]:
 def _quiet() -> Iterator[Claim]:
     """Nobody blocks: 200 tests of a clean network, 100 with 5 % of packets lost each way."""
     for asked, whole in ((CLEAN, ""), (LOSSY, "packet_loss")):
-        batches = [([("", "")] * AT_ONCE, whole)] * -(-asked // AT_ONCE)
+        batches: list[Batch] = [([("", "")] * AT_ONCE, whole)] * -(-asked // AT_ONCE)
         found = _all(batches, 50)
         what = f"false alarms, {len(found)} tests, {whole.replace('_', ' ') or 'clean'}"
         yield at_most(what, sum(one.said.stopped for one in found), "tests", 0)

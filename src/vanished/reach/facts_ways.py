@@ -47,7 +47,22 @@ def way_facts(seen: Observation, settings: VerdictSettings) -> Facts:
 
 
 def _connects(ways: list[Way]) -> Iterator[Tried]:
-    return ((way, way.connect, way.connect_id) for way in ways if way.connect)
+    """Connects, but for those that fail after something that was said here was stopped: a censor
+    that remembers a trigger stops what comes next to the same address, whatever it is."""
+    stopped = [
+        step.t0
+        for way in ways
+        for step in (way.handshake, way.exchange)
+        if step and step.t0 is not None and kind(step.failure) in (Kind.RESET, Kind.TIMEOUT)
+    ]
+    since = min(stopped, default=None)
+    for way in ways:
+        step = way.connect
+        if step is None:
+            continue
+        remembered = since is not None and step.t0 is not None and step.t0 > since
+        if not (step.failure and remembered):
+            yield way, step, way.connect_id
 
 
 def _handshakes(ways: list[Way]) -> Iterator[Tried]:
