@@ -45,7 +45,7 @@ class Door:
     _ready: float = -1e9
 
     async def stream(self, address: str, port: int, limit_s: float) -> socket.socket:
-        """A connected TCP socket, not blocking. Raises OSError, TimeoutError or NotContactedError."""
+        """A connected TCP socket, not blocking. OSError, TimeoutError, NotContactedError."""
         await self._admitted("tcp", address, port)
         if self.proxy:
             return await self._through_proxy(address, port, limit_s)
