@@ -20,7 +20,7 @@ import msgspec
 from vanished.errors import UsageError
 from vanished.net.address import Network
 from vanished.net.proxy import ProxyAddress
-from vanished.reach.control_steps import ControlRequest, Standing, checked, seen_from
+from vanished.reach.control_request import ControlRequest, Standing, checked, seen_from
 from vanished.reach.door import Door
 from vanished.reach.probe_dns import Resolver
 from vanished.reach.record import Control, ControlSummary
@@ -150,7 +150,7 @@ class HelperControl:
 class GoAroundControl:
     """A second vantage: the same steps, made by us through a SOCKS5 or HTTP proxy.
 
-    `resolvers` are asked through it, over TCP, TLS or HTTPS. What it cannot know: whether the other
+    `resolver` is asked through it, over TCP, TLS or HTTPS. What it cannot know: whether the other
     end is filtered, too, or is another country than we think; what the resolver of the network
     there would say; QUIC; and an HTTP proxy tells little of why a connect failed.
     """
@@ -158,22 +158,23 @@ class GoAroundControl:
     def __init__(
         self,
         proxy: str,
-        resolvers: Sequence[Resolver],
+        resolver: Resolver,
         *,
         canary: str = "",
         standing: Standing | None = None,
         allow: Sequence[Network] = (),
     ) -> None:
         address = ProxyAddress.parse(proxy, "go-around's")
-        if not resolvers or any(one.engine not in ("tcp", "dot", "doh") for one in resolvers):
+        if resolver.engine not in ("tcp", "dot", "doh"):
             raise UsageError(
-                "A go-around as control needs resolvers that are asked over TCP, TLS or HTTPS;"
+                "A go-around as control needs a resolver that is asked over TCP, TLS or HTTPS;"
                 " name one such as dot://ADDRESS#NAME."
             )
         scheme = address.scheme.replace("socks5h", "socks5")  # only addresses are handed to it
         door = Door(allow=allow, proxy=f"{scheme}{proxy[len(address.scheme) :]}")
         base = standing or Standing(door)
-        self._standing = replace(base, door=door, resolvers=tuple(resolvers))
+        settings = replace(base.settings, resolver=resolver)
+        self._standing = replace(base, door=door, settings=settings)
         self._health = _Health(canary)
         self._turn = asyncio.Lock()
         self.vantage = f"via {address}"

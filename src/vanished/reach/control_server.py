@@ -23,7 +23,7 @@ from aiohttp import web
 
 from vanished import __version__
 from vanished.errors import UsageError
-from vanished.reach.control_steps import ControlRequest, Standing, checked, seen_from
+from vanished.reach.control_request import ControlRequest, Standing, checked, seen_from
 from vanished.reach.record import Control
 
 MOST_ASKED_BYTES = 64 << 10

@@ -35,12 +35,14 @@ class Door:
     `allow` are networks that may be contacted although they are not public: a lab's. `per_s` is
     how many sockets are opened a second, `burst` how many at once after a pause. `proxy` is the
     URL of a SOCKS5 or HTTP proxy that streams go through; datagrams cannot, and are refused then.
+    `ports` are the only ones that may be contacted, if any are named: a control's.
     """
 
     allow: Sequence[Network] = ()
     per_s: float = 4.0
     burst: int = 8
     proxy: str = ""
+    ports: frozenset[int] = frozenset()
     contacted: Counter[str] = field(default_factory=Counter)
     _ready: float = -1e9
 
@@ -79,6 +81,8 @@ class Door:
         why = why_denied(ip_address(address), self.allow)
         if why:
             raise NotContactedError(f"{address} is {why}, and such addresses are not contacted")
+        if self.ports and port not in self.ports:
+            raise NotContactedError(f"port {port} is not contacted from here")
         now = time.monotonic()
         self._ready = max(self._ready, now - self.burst / self.per_s) + 1 / self.per_s
         if self._ready > now:
