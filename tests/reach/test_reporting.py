@@ -82,8 +82,11 @@ async def collecting() -> AsyncIterator[Collector]:
 
 
 def record(number: int, **given: str) -> Measurement:
-    made = replace(measure("http_block_page", 1, target=number), measurement_start_time="2026-11-29 09:41:17",
-                   software_version="0.1.0")  # fmt: skip
+    made = replace(
+        measure("http_block_page", 1, target=number),
+        measurement_start_time="2026-11-29 09:41:17",
+        software_version="0.1.0",
+    )
     return replace(made, **given)  # type: ignore[arg-type]
 
 
@@ -91,12 +94,12 @@ async def test_reports_are_opened_filled_closed_and_leave_the_queue(tmp_path: Pa
     for number in range(3):
         assert enqueue(tmp_path, record(number), NOBODY)
     assert not enqueue(tmp_path, record(0), NOBODY)  # once is enough
-    enqueue(tmp_path, record(0, probe_asn="AS64500"), NOBODY)
+    assert enqueue(tmp_path, record(0, probe_asn="AS64511"), NOBODY)
     async with collecting() as collector:
         done = await send(tmp_path, collector.url, Leaving(direct=True), allow=ALLOW)
     assert (done.sent, done.refused, done.waiting, done.failure) == (4, 0, 0, None)
     assert len(collector.opened) == len(collector.closed) == 2
-    assert {head["probe_asn"] for head in collector.opened} == {"AS0", "AS64500"}
+    assert {head["probe_asn"] for head in collector.opened} == {"AS64500", "AS64511"}
     assert all(head["test_start_time"] == "2026-11-29 09:00:00" for head in collector.opened)
     assert len(collector.held) == 4
     assert queued(tmp_path) == []

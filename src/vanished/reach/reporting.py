@@ -2,8 +2,8 @@
 
 In: measurements, of which the published copy is queued in a folder; a collector and a way. Out: how
 many were sent and how many wait. Directly only if told so, through a go-around if told so, else
-they stay on disk; a go-around that fails sends nothing directly. A measurement leaves the queue when the
-collector has said that it has it: a crash in between sends it twice, never not at all.
+they stay on disk; a go-around that fails sends nothing directly. A measurement leaves the queue
+when the collector has said that it has it: a crash in between sends it twice, never not at all.
 """
 
 from __future__ import annotations
