@@ -25,6 +25,9 @@ from vanished.reach.published import hour, published_line
 from vanished.reach.record import DATA_FORMAT, Measurement
 from vanished.reach.way_out import FAILURES, WayOut, checked_server, way_failure
 
+SOFTWARE = "vanished"
+"""`software_name` of our measurements."""
+
 QUEUE = "reach-reports"
 REFUSED = "refused"
 """Folder in the queue for what a collector did not want; it is not sent again."""
