@@ -78,6 +78,8 @@ async def internet(folder: Path, *hosts: str) -> AsyncIterator[Internet]:
             raise web.HTTPFound("/")
         if request.path == "/inside":
             raise web.HTTPFound("http://10.0.0.1/")
+        if request.path == "/large":
+            return web.Response(body=b"x" * 500_000)
         return web.Response(text=PAGE, content_type="text/html", headers={"X-Site": "yes"})
 
     app = web.Application()

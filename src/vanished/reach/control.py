@@ -1,10 +1,10 @@
 """Controls: who says what a target is like where nobody filters.
 
-In: a `ControlRequest`. Out: an `Outcome`, which has a `Control` or a df-007 failure. There are two:
-`HelperControl` asks a server (ours, or OONI's test helper), directly or through a proxy, and
-`GoAroundControl` makes the same steps through a proxy itself. Neither is believed blindly: before
-the first answer the canary is asked for through it, and a control that does not see the canary has
-failed. A failed control is no statement about a target.
+In: a URL and the places that a probe found. Out: a `Control`, or ControlFailedError with a df-007
+failure. There are two: `HelperControl` asks a server (ours, or OONI's test helper), directly or
+through a proxy, and `GoAroundControl` makes the same steps through a proxy itself. Neither is
+believed blindly: before the first answer, and now and then, the canary is asked for through it, and
+a control that does not see the canary has failed. That is no statement about a target.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any
 
 import msgspec
 
@@ -21,40 +21,19 @@ from vanished.errors import UsageError
 from vanished.net.address import Network
 from vanished.net.proxy import ProxyAddress
 from vanished.reach.control_request import ControlRequest, Standing, checked, seen_from
+from vanished.reach.controlling import ControlFailedError
 from vanished.reach.door import Door
 from vanished.reach.probe_dns import Resolver
-from vanished.reach.record import Control, ControlSummary
+from vanished.reach.record import Control
 from vanished.reach.way_out import FAILURES, WayOut, checked_server, way_failure
 
 STALE = "control_stale_error"
 """The control answers, but does not see what has to be there."""
 
+CARRIED = ("tcp", "dot", "doh")
+"""Engines of resolvers that a proxy can carry."""
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of asking; exactly one of `control` and `failure` is set."""
-
-    control: Control | None
-    failure: str | None
-    vantage: str
-
-    @property
-    def summary(self) -> ControlSummary:
-        """The control as the record's own block names it."""
-        return ControlSummary(self.control is not None, self.vantage, self.failure)
-
-
-class Controls(Protocol):
-    """Whoever can be asked."""
-
-    @property
-    def vantage(self) -> str:
-        """Where it stands, in words that hold no secret."""
-        ...
-
-    async def control(self, asked: ControlRequest) -> Outcome:
-        """The target of `asked` as it is seen there; never raises for a network that fails."""
-        ...
+_Ask = Callable[[ControlRequest], Awaitable[Control]]
 
 
 @dataclass(slots=True)
@@ -66,16 +45,22 @@ class _Health:
     _checked: float = -1e12
     _failure: str | None = None
 
-    async def failure(self, ask: Callable[[ControlRequest], Awaitable[Outcome]]) -> str | None:
-        """None if the control is well; a failure otherwise."""
-        if not self.canary or time.monotonic() - self._checked < self.again_s:
-            return self._failure
-        outcome = await ask(ControlRequest(self.canary))
-        page = outcome.control.http_request if outcome.control else None
+    async def check(self, ask: _Ask) -> None:
+        """Raises ControlFailedError if the control is not well."""
+        if self.canary and time.monotonic() - self._checked >= self.again_s:
+            self._failure = await self._look(ask)
+            self._checked = time.monotonic()
+        if self._failure:
+            raise ControlFailedError(self._failure)
+
+    async def _look(self, ask: _Ask) -> str | None:
+        try:
+            found = await ask(ControlRequest(self.canary))
+        except ControlFailedError as error:
+            return error.failure
+        page = found.http_request
         seen = page is not None and page.failure is None and (page.status_code or 0) // 100 == 2
-        self._failure = None if seen else (outcome.failure or STALE)
-        self._checked = time.monotonic()
-        return self._failure
+        return None if seen else STALE
 
 
 class HelperControl:
@@ -97,7 +82,7 @@ class HelperControl:
         limit_s: float = 75.0,
     ) -> None:
         self.url = checked_server(url, "control", allow)
-        self.vantage = f"{self.url} via a proxy" if proxy else self.url
+        self.vantage = f"{self.url} through a go-around" if proxy else self.url
         self._way = WayOut(proxy, allow=allow, authorities=authorities, limit_s=limit_s)
         self._health = _Health(canary)
         self._turn = asyncio.Lock()
@@ -109,23 +94,34 @@ class HelperControl:
     async def __aexit__(self, *raised: object) -> None:
         await self._way.__aexit__(*raised)
 
-    async def control(self, asked: ControlRequest) -> Outcome:
-        """The target of `asked` as the server sees it."""
+    async def control(self, url: str, places: Sequence[str], *, quic: bool) -> Control:
+        """The target as the server sees it. Raises ControlFailedError."""
         async with self._turn:  # one check, however many ask at once
-            failure = await self._health.failure(self._ask)
-        return Outcome(None, failure, self.vantage) if failure else await self._ask(asked)
+            await self._health.check(self._ask)
+        return await self._ask(ControlRequest(url, tuple(places), quic=quic))
+
+    async def rate(self, url: str, seconds: float) -> float | None:
+        """Bytes per second at which the server gets `url`; None where it is none of ours."""
+        body = msgspec.json.encode({"http_request": url, "seconds": seconds})
+        found = await self._own("POST", "rate", body)
+        value = found.get("bytes_per_s")
+        return float(value) if isinstance(value, int | float) and value > 0 else None
 
     async def own_address(self) -> str:
         """The address from which the server is asked, if it says so (ours does); "" if not."""
-        try:
-            status, held = await self._way.exchange("GET", f"{self.url.rstrip('/')}/you")
-            given = msgspec.json.decode(held) if status == 200 else {}
-        except (*FAILURES, msgspec.DecodeError):
-            return ""
-        found = given.get("address") if isinstance(given, dict) else ""
+        found = (await self._own("GET", "you")).get("address")
         return found if isinstance(found, str) else ""
 
-    async def _ask(self, asked: ControlRequest) -> Outcome:
+    async def _own(self, method: str, name: str, body: bytes | None = None) -> dict[str, Any]:
+        """What a server of ours says beyond OONI's API; {} from any other, or if it fails."""
+        try:
+            status, held = await self._way.exchange(method, f"{self.url.rstrip('/')}/{name}", body)
+            found = msgspec.json.decode(held) if status == 200 else {}
+        except (*FAILURES, msgspec.DecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    async def _ask(self, asked: ControlRequest) -> Control:
         wanted = {
             "http_request": asked.url,
             "http_request_headers": {name: [value] for name, value in asked.headers.items()},
@@ -135,16 +131,16 @@ class HelperControl:
         try:
             status, held = await self._way.exchange("POST", self.url, msgspec.json.encode(wanted))
         except FAILURES as error:
-            return Outcome(None, way_failure(error), self.vantage)
+            raise ControlFailedError(way_failure(error)) from None
         if status != 200:
-            return Outcome(None, "http_request_failed", self.vantage)
+            raise ControlFailedError("http_request_failed")
         try:
             found = msgspec.json.decode(held, type=Control)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return Outcome(None, "json_parse_error", self.vantage)
+            raise ControlFailedError("json_parse_error") from None
         if found.dns is None or found.http_request is None:
-            return Outcome(None, "json_parse_error", self.vantage)
-        return Outcome(found, None, self.vantage)
+            raise ControlFailedError("json_parse_error")
+        return found
 
 
 class GoAroundControl:
@@ -152,7 +148,8 @@ class GoAroundControl:
 
     `resolver` is asked through it, over TCP, TLS or HTTPS. What it cannot know: whether the other
     end is filtered, too, or is another country than we think; what the resolver of the network
-    there would say; QUIC; and an HTTP proxy tells little of why a connect failed.
+    there would say; QUIC; rates, which would be the proxy's; and an HTTP proxy tells little of why
+    a connect failed. The record does not name the proxy: that might burn it.
     """
 
     def __init__(
@@ -165,7 +162,7 @@ class GoAroundControl:
         allow: Sequence[Network] = (),
     ) -> None:
         address = ProxyAddress.parse(proxy, "go-around's")
-        if resolver.engine not in ("tcp", "dot", "doh"):
+        if resolver.engine not in CARRIED:
             raise UsageError(
                 "A go-around as control needs a resolver that is asked over TCP, TLS or HTTPS;"
                 " name one such as dot://ADDRESS#NAME."
@@ -177,28 +174,21 @@ class GoAroundControl:
         self._standing = replace(base, door=door, settings=settings)
         self._health = _Health(canary)
         self._turn = asyncio.Lock()
-        self.vantage = f"via {address}"
+        self.vantage = f"a go-around ({address.scheme})"
 
-    async def control(self, asked: ControlRequest) -> Outcome:
-        """The target of `asked` as it is seen from the proxy's other end."""
+    async def control(self, url: str, places: Sequence[str], *, quic: bool) -> Control:
+        """The target as it is seen from the proxy's other end. Raises ControlFailedError."""
         async with self._turn:
-            failure = await self._health.failure(self._ask)
-        return Outcome(None, failure, self.vantage) if failure else await self._ask(asked)
+            await self._health.check(self._ask)
+        return await self._ask(ControlRequest(url, tuple(places)))
 
-    async def _ask(self, asked: ControlRequest) -> Outcome:
+    async def rate(self, url: str, seconds: float) -> float | None:
+        """None: through the proxy, the rate would be the proxy's."""
+        return None
+
+    async def _ask(self, asked: ControlRequest) -> Control:
         try:
             wanted = checked(asked, self._standing)
-        except UsageError:
-            return Outcome(None, "unknown_failure: the control does not ask that", self.vantage)
-        found = await seen_from(self._standing, replace(wanted, quic=False))
-        return Outcome(found, None, self.vantage)
-
-
-class NoControl:
-    """Nobody to ask: every verdict against a target stays open."""
-
-    vantage = ""
-
-    async def control(self, asked: ControlRequest) -> Outcome:
-        """No control."""
-        return Outcome(None, "control_missing_error", self.vantage)
+        except UsageError as error:
+            raise ControlFailedError(f"unknown_failure: {error}") from None
+        return await seen_from(self._standing, wanted)

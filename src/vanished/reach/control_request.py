@@ -7,18 +7,22 @@ networks or a scanner of ports: URLs and places that it does not ask are refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from vanished.errors import UsageError
 from vanished.net.address import Denied, checked_url, refuse_for_remote, why_denied
 from vanished.reach.control_steps import ControlSettings, control_of
 from vanished.reach.door import Door
 from vanished.reach.failures import NXDOMAIN
+from vanished.reach.probe_dns import look_up
 from vanished.reach.probe_http import HEADERS
 from vanished.reach.record import AddressInfo, Control
-from vanished.reach.run import Limits, place
+from vanished.reach.run import Limits, Run, place
+from vanished.reach.throughput import rate
+from vanished.reach.ways import Asked, literal
 
 MOST_PLACES = 16
 """Places that one request may name; a probe finds a handful."""
@@ -43,6 +47,7 @@ class ControlRequest:
     places: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
     quic: bool = False
+    seconds: float = 4.0  # of a rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,22 @@ async def seen_from(standing: Standing, asked: ControlRequest) -> Control:
         for address, one in (found.ip_info or {}).items()
     }
     return replace(found, dns=dns, ip_info=info)
+
+
+async def rate_from(standing: Standing, asked: ControlRequest) -> float | None:
+    """Bytes per second at which the page of a `checked` request comes here; None if it does not."""
+    parts = urlsplit(asked.url)
+    settings = standing.settings
+    run = Run(standing.door, settings.limits)
+    host = parts.hostname or ""
+    addresses: Sequence[str] = (host.strip("[]"),)
+    if not literal(host):
+        found = await look_up(run, host, settings.resolver, authorities=settings.authorities)
+        addresses = found.addresses
+    if not addresses:
+        return None
+    page = Asked(asked.url, authorities=settings.authorities)
+    return await rate(run, addresses[0], page, asked.seconds)
 
 
 def _flags(held: int, address: str, valid: set[str], standing: Standing) -> int:

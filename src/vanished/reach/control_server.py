@@ -1,10 +1,10 @@
 """Our control server: OONI's web-connectivity test-helper API over our own steps.
 
 In: POST / with `http_request`, `http_request_headers`, `tcp_connect`, `x_quic_enabled`. Out: what
-`control_steps` saw, as OONI's helper answers it (ts-017). GET / says that it is well, GET /you the
-address from which one asks. It refuses private targets and odd ports, bounds what one request may
-cost and how many it serves, and writes down nobody: no log, and the table that limits rates holds
-keyed hashes that are forgotten after a minute.
+`control_steps` saw, as OONI's helper answers it (ts-017). Ours beyond that: POST /rate says how
+fast a page comes, GET / that it is well, GET /you the address from which one asks. It refuses
+private targets and odd ports, bounds what one request may cost and how many it serves, and writes
+down nobody: no log, and the table that limits rates holds keyed hashes, forgotten after a minute.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import secrets
 import ssl
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,13 @@ from aiohttp import web
 
 from vanished import __version__
 from vanished.errors import UsageError
-from vanished.reach.control_request import ControlRequest, Standing, checked, seen_from
+from vanished.reach.control_request import (
+    ControlRequest,
+    Standing,
+    checked,
+    rate_from,
+    seen_from,
+)
 from vanished.reach.record import Control
 
 MOST_ASKED_BYTES = 64 << 10
@@ -31,6 +38,8 @@ PASSED_ON = {"accept": "Accept", "accept-language": "Accept-Language", "user-age
 """Headers of a probe that the control sends on; no other can be made to be sent."""
 
 LONGEST_HEADER = 512
+MOST_WATCHED_S = 10.0
+"""Seconds for which a rate is measured at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class ControlServer:
         """The application, for a server or a test."""
         made = web.Application(client_max_size=MOST_ASKED_BYTES)
         made.router.add_post("/", self._asked)
+        made.router.add_post("/rate", self._rate)
         made.router.add_get("/", self._well)
         made.router.add_get("/you", self._you)
         return made
@@ -117,6 +127,21 @@ class ControlServer:
         return web.json_response({"address": asked.remote or ""})
 
     async def _asked(self, asked: web.Request) -> web.Response:
+        return await self._served(asked, self._seen)
+
+    async def _rate(self, asked: web.Request) -> web.Response:
+        return await self._served(asked, self._paced)
+
+    async def _seen(self, wanted: ControlRequest) -> bytes:
+        return answer(await seen_from(self.standing, wanted))
+
+    async def _paced(self, wanted: ControlRequest) -> bytes:
+        return msgspec.json.encode({"bytes_per_s": await rate_from(self.standing, wanted)})
+
+    async def _served(
+        self, asked: web.Request, work: Callable[[ControlRequest], Awaitable[bytes]]
+    ) -> web.Response:
+        """Answer, if the asker has a turn, the request can be read, and there is room."""
         if not self._turns.admit(asked.remote or ""):
             return _refused(429, "too many requests; come again in a minute")
         if self._waiting >= self.limits.waiting:
@@ -130,12 +155,12 @@ class ControlServer:
         self._waiting += 1
         try:
             async with asyncio.timeout(self.limits.answer_s), self._places:
-                found = await seen_from(self.standing, wanted)
+                body = await work(wanted)
         except TimeoutError:
             return _refused(504, "the target took too long")
         finally:
             self._waiting -= 1
-        return web.Response(body=answer(found), content_type="application/json")
+        return web.Response(body=body, content_type="application/json")
 
 
 def read_request(held: bytes) -> ControlRequest:
@@ -154,7 +179,14 @@ def read_request(held: bytes) -> ControlRequest:
         places=tuple(places),
         headers=_headers(given.get("http_request_headers")),
         quic=given.get("x_quic_enabled") is True,
+        seconds=_seconds(given.get("seconds")),
     )
+
+
+def _seconds(given: object) -> float:
+    """How long a rate may be watched."""
+    usable = isinstance(given, int | float) and not isinstance(given, bool)
+    return min(MOST_WATCHED_S, max(0.1, float(given))) if usable else MOST_WATCHED_S  # type: ignore[arg-type]
 
 
 def _headers(given: object) -> dict[str, str]:
