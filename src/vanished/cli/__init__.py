@@ -11,13 +11,13 @@ import sys
 
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
-from vanished.cli import observing, reading, explaining, proving, reaching
+from vanished.cli import observing, reading, explaining, proving, reaching, measuring
 
 # isort: on
 from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
-__all__ = ["app", "explaining", "main", "observing", "proving", "reaching", "reading"]
+__all__ = ["app", "explaining", "main", "measuring", "observing", "proving", "reaching", "reading"]
 
 
 def main() -> None:

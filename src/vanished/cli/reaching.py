@@ -1,6 +1,6 @@
 """Commands that measure what a network lets through: consent, control, reading, reports.
 
-`vanished reach test` stands in `cli.reach_test`.
+`vanished reach test` stands in `cli.measuring`.
 """
 
 from __future__ import annotations
@@ -160,6 +160,7 @@ def read_(
     """Our verdict on measurements, OONI's or ours, beside the verdict that came with them."""
     from vanished.reach.beside import Compared, beside
     from vanished.reach.reading import Tally, measurements
+    from vanished.reach.told import printable
 
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other; choose one.")
@@ -181,7 +182,7 @@ def read_(
                 theirs = row.reason or row.theirs or "-"
                 layer, how = row.layer or "-", row.mechanism or "-"
                 target = row.target or row.test
-                typer.echo(_LINE.format(row.state, layer, how, theirs, _printable(target)))
+                typer.echo(_LINE.format(row.state, layer, how, theirs, printable(target)))
             compared.add(row)
     err.print(compared.text(), markup=False, soft_wrap=True)
     if tally.skipped or tally.mended:
@@ -201,11 +202,6 @@ _LINE = "{:14} {:10} {:15} {:12} {}"
 def _cell(value: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _printable(value: str) -> str:
-    """A target as one line that steers no terminal."""
-    return "".join(one if one.isprintable() else "?" for one in value)
 
 
 @reach.command(epilog="Example: vanished reach submit --collector https://… --via socks5h://…")

@@ -51,16 +51,11 @@ _SOMEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 def own_here(
     seen: Iterable[str] = (),
     secrets: Iterable[str] = (),
-    public: Iterable[str] = (),
     resolv_conf: Path = RESOLV_CONF,
     if_inet6: Path = IF_INET6,
 ) -> Own:
-    """What is this machine's, with addresses `seen` by others and `secrets` of the configuration.
-
-    `public` are resolvers that a test asks by name, so that their addresses stay in its records.
-    """
-    anybodys = PUBLIC_RESOLVERS | set(public)
-    resolvers = [one for one in nameservers(resolv_conf) if one not in anybodys]
+    """What is this machine's, with addresses `seen` by others and `secrets` of the settings."""
+    resolvers = [one for one in nameservers(resolv_conf) if one not in PUBLIC_RESOLVERS]
     return Own.of([*addresses(if_inet6), *seen], resolvers, [socket.gethostname()], secrets)
 
 
