@@ -29,6 +29,8 @@ class Internet:
     folder: Path
     names: dict[str, list[str]]
     resolver_port: int = 0
+    isp_port: int = 0
+    lies: dict[str, list[str]] = field(default_factory=dict)  # what the ISP's resolver says instead
     http: int = 0
     https: int = 0
     asked: list[str] = field(default_factory=list)  # hosts and paths of requests
@@ -38,23 +40,23 @@ class Internet:
     def authorities(self) -> str:
         return str(self.folder / "ca.pem")
 
-    def answer(self, query: bytes) -> bytes:
+    def answer(self, query: bytes, *, isp: bool = False) -> bytes:
         asked = dns.question(query)
         assert asked is not None
         self.looked_up.append(asked.name)
-        found = self.names.get(asked.name)
+        found = {**self.names, **(self.lies if isp else {})}.get(asked.name)
         return dns.answer(asked, found or (), dns.NOERROR if found else dns.NXDOMAIN)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, internet: Internet) -> None:
-        self.internet = internet
+    def __init__(self, internet: Internet, *, isp: bool = False) -> None:
+        self.internet, self.isp = internet, isp
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.transport.sendto(self.internet.answer(data), addr)
+        self.transport.sendto(self.internet.answer(data, isp=self.isp), addr)
 
 
 @contextlib.asynccontextmanager
@@ -92,6 +94,10 @@ async def internet(folder: Path, *hosts: str) -> AsyncIterator[Internet]:
     transport, _ = await loop.create_datagram_endpoint(
         lambda: _Datagrams(made), local_addr=("127.0.0.1", made.resolver_port)
     )
+    lying, _ = await loop.create_datagram_endpoint(
+        lambda: _Datagrams(made, isp=True), local_addr=("127.0.0.1", 0)
+    )
+    made.isp_port = lying.get_extra_info("sockname")[1]
     try:
         plain = web.TCPSite(runner, "127.0.0.1", 0)
         secure = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_served(folder, authority, hosts))
@@ -102,6 +108,7 @@ async def internet(folder: Path, *hosts: str) -> AsyncIterator[Internet]:
         yield made
     finally:
         transport.close()
+        lying.close()
         server.close()
         await runner.cleanup()
 

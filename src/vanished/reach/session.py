@@ -22,7 +22,7 @@ from vanished.reach.destinations import Contacts, Destination, destinations
 from vanished.reach.door import Door
 from vanished.reach.own import LEAST_SECRET, Own
 from vanished.reach.own_here import own_here
-from vanished.reach.probe_dns import Resolver
+from vanished.reach.probe_dns import SYSTEM, Resolver
 from vanished.reach.record import Measurement
 from vanished.reach.scrub import local_line, scrubbed
 from vanished.reach.targets import Target
@@ -85,8 +85,17 @@ async def measured(
         found = test.each([one.url for one in targets], at_once=settings.at_once)
         async with contextlib.aclosing(found):  # type: ignore[type-var]
             async for one in found:
-                placed = replace(one, probe_cc=consent.country, probe_asn=settings.asn)
+                placed = replace(
+                    _classic(one, settings), probe_cc=consent.country, probe_asn=settings.asn
+                )
                 yield Done(scrubbed(placed, own), verdict(placed), local_line(placed, own))
+
+
+def _classic(one: Measurement, settings: SessionSettings) -> Measurement:
+    """OONI's own verdict reads the system's look-ups only: without any it would say "down"."""
+    if any(resolver.engine == SYSTEM for resolver in settings.web.resolvers):
+        return one
+    return replace(one, test_keys=replace(one.keys, blocking=None, accessible=None))
 
 
 async def _control(
