@@ -30,6 +30,9 @@ LEAST_SECRET = 6
 MOST_UNPACKED = 8 << 20
 """Bytes of a packed body that are looked through."""
 
+SHORT, MOST_KNOWN = 200, 20_000
+"""Characters of a text whose result is remembered, and how many are."""
+
 _SEPARATOR = r"\s?(?:[.,_-]|\[\.\]|\(\.\)|\s(?i:dot)\s)\s?"
 _V6 = re.compile(
     r"(?<![0-9A-Za-z:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3}"
@@ -51,6 +54,8 @@ class Own:
     v6: tuple[IPv6Network, ...] = field(repr=False)
     octets: tuple[bytes, ...] = field(repr=False)
     words: tuple[str, ...] = field(repr=False)
+    known: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What became of short texts: names of headers, failures and hosts come again and again."""
 
     @classmethod
     def of(
@@ -95,8 +100,17 @@ class Own:
         escapes, tags between the digits), all of `held` goes."""
         if self.pattern is None and not self.words:
             return held
+        known = self.known.get(held)
+        if known is not None:
+            return known
         done = self._direct(held)
-        return SCRUBBED if any(self._direct(view) != view for view in _views(done)) else done
+        if any(self._direct(view) != view for view in _views(done)):
+            done = SCRUBBED
+        if len(held) <= SHORT:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[held] = done
+        return done
 
     def raw(self, held: bytes) -> bytes:
         """The same for bytes. What is found is overwritten, so that lengths and places in DER or

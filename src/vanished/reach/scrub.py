@@ -93,7 +93,7 @@ def local_line(measurement: Measurement, own: Own) -> bytes:
 def scrubbed_bytes(line: bytes, own: Own) -> bytes:
     """A line of JSON with every string in it scrubbed; numbers and structure stay."""
     return _STRING.sub(
-        lambda found: '"' + own.text(_BRIDGE.sub(SCRUBBED, found[0][1:-1])) + '"',
+        lambda found: '"' + own.text(_without_bridges(found[0][1:-1])) + '"',
         line.decode("utf-8", "surrogatepass"),
     ).encode("utf-8", "surrogatepass")
 
@@ -129,13 +129,19 @@ def _object(node: Any, own: Own) -> Any:
 
 
 def _plain(held: str, own: Own) -> str:
-    if not held:
-        return held
-    shown = _BRIDGE.sub(SCRUBBED, held)
-    shown = _USER.sub("", shown)
-    shown = _BEARER.sub(rf"\1 {SCRUBBED}", shown)
-    shown = _PARAMETER.sub(rf"\1={SCRUBBED}", shown)
+    shown = _without_bridges(held)
+    if "@" in shown:
+        shown = _USER.sub("", shown)
+    if " " in shown:
+        shown = _BEARER.sub(rf"\1 {SCRUBBED}", shown)
+    if "=" in shown:
+        shown = _PARAMETER.sub(rf"\1={SCRUBBED}", shown)
     return own.text(shown)
+
+
+def _without_bridges(held: str) -> str:
+    """Every form of a bridge has one of these characters."""
+    return _BRIDGE.sub(SCRUBBED, held) if ":" in held or "=" in held else held
 
 
 def _binary(held: Binary, own: Own) -> Binary:
@@ -151,7 +157,7 @@ def _body(held: Words | None, own: Own) -> Words | None:
     """A page: what is the volunteer's and bridges go, what else stands in it is the site's."""
     if held is None or isinstance(held, Binary):
         return None if held is None else _binary(held, own)
-    return own.text(_BRIDGE.sub(SCRUBBED, held))
+    return own.text(_without_bridges(held))
 
 
 def _headers(held: dict[str, Words] | None, own: Own) -> dict[str, Words] | None:
