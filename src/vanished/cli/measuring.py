@@ -33,6 +33,9 @@ def measure(
     category: Annotated[
         str, typer.Option(help="Citizen Lab's code for the URLs typed here, such as NEWS.")
     ] = "",
+    due: Annotated[
+        bool, typer.Option("--due", help="Also hosts that give the watch of this folder no answer.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List every destination; send nothing.")
     ] = False,
@@ -79,6 +82,13 @@ def measure(
 
     allow = networks(allow_network or ())
     targets = typed(urls or [], category, allow) + (listed(list_, allow) if list_ else [])
+    if due:
+        from vanished.watch.silences import due_targets
+
+        targets += typed([one.url for one in due_targets(folder)], category, allow)
+    if not targets and due:
+        say({"targets": 0}, "No host is due: the watch gets answers, or they were measured.", as_json)
+        return
     if not targets:
         raise UsageError("There is nothing to measure; type a URL or name a list with --list.")
     settings = _settings(
