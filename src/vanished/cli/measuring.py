@@ -87,7 +87,11 @@ def measure(
 
         targets += typed([one.url for one in due_targets(folder)], category, allow)
     if not targets and due:
-        say({"targets": 0}, "No host is due: the watch gets answers, or they were measured.", as_json)
+        say(
+            {"targets": 0},
+            "No host is due: the watch gets answers, or they were measured.",
+            as_json,
+        )
         return
     if not targets:
         raise UsageError("There is nothing to measure; type a URL or name a list with --list.")
