@@ -12,10 +12,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.needs import needs_shared
 from tests.net.servers import raw
 from tests.net.test_proxy import running, socks5, tunnel
 from tests.reach.loopback import ALLOW, PAGE, Internet, internet
+from tests.reach.records import GENERATED
 from vanished.errors import ConfigError, UsageError
+from vanished.lab.network_certificates import Authority
 from vanished.lab.reach_records import measure
 from vanished.reach.control import STALE, GoAroundControl, HelperControl
 from vanished.reach.control_request import ControlRequest, Standing, checked
@@ -26,6 +29,7 @@ from vanished.reach.door import Door
 from vanished.reach.probe_dns import Resolver
 from vanished.reach.record import Control
 from vanished.reach.run import Limits
+from vanished.reach.serving import ServeSettings
 from vanished.reach.verdict import verdict
 
 QUICK = Limits(dns_s=1, connect_s=1, tls_s=2, http_s=3)
@@ -235,6 +239,40 @@ def test_a_request_cannot_name_many_places() -> None:
     assert checked(replace(asked, places=odd), standing).places == ("[2620:fe::fe]:443",)
 
 
+def test_what_oonis_probes_ask_is_understood() -> None:
+    folder = needs_shared(GENERATED)
+    asked = [json.loads(one.read_bytes())["test_keys"] for one in sorted(folder.glob("*.json"))]
+    wanted = [one["x_control_request"] for one in asked if one.get("x_control_request")]
+    assert len(wanted) > 10
+    standing = Standing(Door())
+    for one in wanted:
+        found = checked(read_request(json.dumps(one).encode()), standing)
+        assert found.url == one["http_request"] or one["http_request"].endswith(":443/")
+        assert found.headers.get("User-Agent") == one["http_request_headers"]["User-Agent"][0]
+
+
+async def test_it_speaks_tls(tmp_path: Path) -> None:
+    authority = Authority.make("Authority of a test")
+    (tmp_path / "here.pem").write_bytes(authority.pem())
+    (tmp_path / "localhost.pem").write_bytes(authority.issue("localhost"))
+    tls = ServeSettings(certificate=str(tmp_path / "localhost.pem")).tls
+    server = ControlServer(Standing(Door()))
+    port = await server.start("127.0.0.1", 0, tls)
+    try:
+        url, trusted = f"https://localhost:{port}/", str(tmp_path / "here.pem")
+        async with HelperControl(url, allow=ALLOW, authorities=trusted) as client:
+            assert await client.own_address() == "127.0.0.1"
+        async with HelperControl(url, allow=ALLOW) as stranger:
+            told = await ask(stranger, ControlRequest("https://news.example/"))
+        assert told.failure == "ssl_unknown_authority"
+    finally:
+        await server.close()
+    with pytest.raises(UsageError, match="cannot be used"):
+        _ = ServeSettings(certificate=str(tmp_path / "none.pem")).tls
+    with pytest.raises(UsageError, match="no certificates"):
+        HelperControl(url, authorities=str(tmp_path / "none.pem"))
+
+
 # The client
 
 
@@ -372,8 +410,9 @@ async def test_a_go_around_gives_a_second_vantage(tmp_path: Path) -> None:
             way,
             resolver,
             canary=f"https://canary.example:{world.https}/",
-            standing=standing(world),
             allow=ALLOW,
+            authorities=world.authorities,
+            limits=QUICK,
         )
         url = f"https://news.example:{world.https}/"
         outcome = await ask(control, ControlRequest(url, ("127.0.0.2:9",), quic=True))
@@ -395,8 +434,9 @@ async def test_a_go_around_that_is_down_is_a_failed_control(tmp_path: Path) -> N
             "socks5://127.0.0.1:1",
             Resolver("tcp", "127.0.0.1", world.resolver_port),
             canary=f"https://canary.example:{world.https}/",
-            standing=standing(world),
             allow=ALLOW,
+            authorities=world.authorities,
+            limits=QUICK,
         )
         outcome = await ask(control, ControlRequest(f"https://news.example:{world.https}/"))
         assert (outcome.control, outcome.failure) == (None, STALE)

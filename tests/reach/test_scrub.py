@@ -22,7 +22,14 @@ from vanished.reach.dns_subnet import without_client_subnet
 from vanished.reach.ooni_json import from_json, to_json
 from vanished.reach.own import NOBODY, SCRUBBED, Own
 from vanished.reach.published import hour, published, published_line
-from vanished.reach.record import Measurement, TestKeys, TorTarget
+from vanished.reach.record import (
+    Control,
+    ControlPage,
+    ControlSummary,
+    Measurement,
+    TestKeys,
+    TorTarget,
+)
 from vanished.reach.scrub import bridge_hash, local_line, scrubbed, scrubbed_bytes
 from vanished.reach.steps import Binary, Exchange, Query, Request, Response
 from vanished.reach.verdict import noted, verdict
@@ -319,12 +326,22 @@ def test_what_is_published_says_network_country_and_hour_only() -> None:
         test_runtime=12.5,
     )
     record = noted(record, verdict(record))
+    block, page = record.keys.x_vanished, ControlPage(headers={"X-Forwarded-For": "44.128.1.9"})
+    assert block is not None
+    told = dataclasses.replace(block, control=ControlSummary(True, "https://my-own.example/"))
+    record = dataclasses.replace(
+        record,
+        test_keys=dataclasses.replace(
+            record.keys, x_vanished=told, control=Control(http_request=page)
+        ),
+    )
     line = published_line(record, NOBODY)
     held = json.loads(line)
     assert held["measurement_start_time"] == "2026-11-29 09:00:00"
     assert (held["probe_asn"], held["probe_cc"], held["probe_ip"]) == (
         "AS64500", "IR", "127.0.0.1")  # fmt: skip
-    for word in (b"small provider", b"64501", b"a friend", b"T0941", b":41:"):
+    for word in (b"small provider", b"64501", b"a friend", b"T0941", b":41:", b"my-own",
+                 b"44.128.1.9"):  # fmt: skip
         assert word not in line
     copy = published(record, NOBODY).keys
     assert copy.requests is not None

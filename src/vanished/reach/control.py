@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,11 +20,13 @@ import msgspec
 from vanished.errors import UsageError
 from vanished.net.address import Network
 from vanished.net.proxy import ProxyAddress
-from vanished.reach.control_request import ControlRequest, Standing, checked, seen_from
+from vanished.reach.control_request import LIMITS, ControlRequest, Standing, checked, seen_from
+from vanished.reach.control_steps import ControlSettings
 from vanished.reach.controlling import ControlFailedError
 from vanished.reach.door import Door
 from vanished.reach.probe_dns import Resolver
 from vanished.reach.record import Control
+from vanished.reach.run import Limits
 from vanished.reach.way_out import FAILURES, WayOut, checked_server, way_failure
 
 STALE = "control_stale_error"
@@ -158,8 +160,9 @@ class GoAroundControl:
         resolver: Resolver,
         *,
         canary: str = "",
-        standing: Standing | None = None,
         allow: Sequence[Network] = (),
+        authorities: str = "",
+        limits: Limits = LIMITS,
     ) -> None:
         address = ProxyAddress.parse(proxy, "go-around's")
         if resolver.engine not in CARRIED:
@@ -169,9 +172,10 @@ class GoAroundControl:
             )
         scheme = address.scheme.replace("socks5h", "socks5")  # only addresses are handed to it
         door = Door(allow=allow, proxy=f"{scheme}{proxy[len(address.scheme) :]}")
-        base = standing or Standing(door)
-        settings = replace(base.settings, resolver=resolver)
-        self._standing = replace(base, door=door, settings=settings)
+        # Any port: it asks for us alone, what we measure ourselves anyway.
+        self._standing = Standing(
+            door, frozenset(range(1, 65536)), ControlSettings(resolver, authorities, limits)
+        )
         self._health = _Health(canary)
         self._turn = asyncio.Lock()
         self.vantage = f"a go-around ({address.scheme})"

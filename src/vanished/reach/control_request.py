@@ -36,7 +36,8 @@ BOGON, VALID = 4, 8
 NO_NAME = "dns_name_error"
 """The test helper's word for a name that does not exist."""
 
-PAGE_BYTES = 4 << 20
+LIMITS = Limits(connect_s=8, tls_s=8, http_s=15, body_bytes=4 << 20)
+"""Of a control's steps: it can be patient, and sees the whole of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,7 @@ class Standing:
 
     door: Door
     ports: frozenset[int] = PORTS
-    settings: ControlSettings = field(
-        default_factory=lambda: ControlSettings(
-            limits=Limits(connect_s=8, tls_s=8, http_s=15, body_bytes=PAGE_BYTES)
-        )
-    )
+    settings: ControlSettings = field(default_factory=lambda: ControlSettings(limits=LIMITS))
 
 
 def checked(asked: ControlRequest, standing: Standing) -> ControlRequest:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from vanished.reach.ooni_json import to_json
 from vanished.reach.own import SCRUBBED, Own
-from vanished.reach.record import Measurement, Ours, TestKeys
+from vanished.reach.record import Control, Measurement, Ours, TestKeys
 from vanished.reach.scrub import scrubbed, scrubbed_bytes
 from vanished.reach.steps import Exchange, Headers, HeadersList, Query, Request, Response, raw, text
 
@@ -76,6 +76,7 @@ def _keys(keys: TestKeys) -> TestKeys:
         keys,
         queries=_queries(keys.queries),
         x_dns_duplicate_responses=_queries(keys.x_dns_duplicate_responses),
+        control=keys.control and _control(keys.control),
         requests=None if keys.requests is None else tuple(map(_exchange, exchanges)),
         x_vanished=replace(
             block,
@@ -84,6 +85,12 @@ def _keys(keys: TestKeys) -> TestKeys:
             control=block.control and replace(block.control, vantage=""),
         ),
     )
+
+
+def _control(seen: Control) -> Control:
+    """The control's page may say where the control, or the far end of a go-around, stands."""
+    page = seen.http_request
+    return replace(seen, http_request=page and replace(page, headers=_shown(page.headers)))
 
 
 def _queries(queries: tuple[Query, ...] | None) -> tuple[Query, ...] | None:

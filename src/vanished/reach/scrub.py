@@ -19,7 +19,7 @@ from typing import Any
 from vanished.reach.dns_subnet import without_client_subnet
 from vanished.reach.ooni_json import to_json
 from vanished.reach.own import SCRUBBED, Own
-from vanished.reach.record import Measurement, TestKeys, TorTarget
+from vanished.reach.record import ControlPage, Measurement, TestKeys, TorTarget
 from vanished.reach.steps import Binary, Query, Request, Response, Words, raw, text, words
 
 CREDENTIALS = frozenset(
@@ -217,6 +217,7 @@ def _target(target: TorTarget, own: Own) -> TorTarget:
 _SPECIAL: dict[type, dict[str, Callable[[Any, Own], Any]]] = {
     Request: {"headers": _headers, "headers_list": _headers_list, "body": _body},
     Response: {"headers": _headers, "headers_list": _headers_list, "body": _body},
+    ControlPage: {"headers": _headers},
     Query: {"raw_response": _answer},
     TestKeys: {"targets": _targets},
 }

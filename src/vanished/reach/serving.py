@@ -17,12 +17,11 @@ from pathlib import Path
 from vanished.archive.toml import Reader
 from vanished.errors import ConfigError, UsageError
 from vanished.net.address import networks
-from vanished.reach.control_request import PAGE_BYTES, PORTS, Standing
+from vanished.reach.control_request import LIMITS, PORTS, Standing
 from vanished.reach.control_server import ControlServer, ServerLimits
 from vanished.reach.control_steps import ControlSettings
 from vanished.reach.door import Door
 from vanished.reach.probe_dns import Resolver
-from vanished.reach.run import Limits
 
 _NUMBERS = ("port", "per_minute", "all_per_minute", "at_once")
 _TEXTS = ("listen", "resolver", "authorities", "certificate", "key")
@@ -56,8 +55,7 @@ class ServeSettings:
             burst=400,
             ports=ports | ({resolver.port} if resolver.port else set()),
         )
-        limits = Limits(connect_s=8, tls_s=8, http_s=15, body_bytes=PAGE_BYTES)
-        return Standing(door, ports, ControlSettings(resolver, self.authorities, limits))
+        return Standing(door, ports, ControlSettings(resolver, self.authorities, LIMITS))
 
     @property
     def tls(self) -> ssl.SSLContext | None:

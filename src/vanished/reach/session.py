@@ -113,7 +113,13 @@ async def _control(
         return await opened.enter_async_context(helper)
     if settings.via:
         resolver = Resolver.parse(settings.control_resolver)
-        return GoAroundControl(settings.via, resolver, canary=web.canary, allow=settings.allow)
+        return GoAroundControl(
+            settings.via,
+            resolver,
+            canary=web.canary,
+            allow=settings.allow,
+            authorities=web.authorities,
+        )
     return None
 
 
