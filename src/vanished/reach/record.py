@@ -128,6 +128,7 @@ class Ours:
     canary: Canary | None = None
     control: ControlSummary | None = None
     throughput: Throughput | None = None
+    bodies: dict[str, str] | None = None  # SHA-256 of bodies that were left out, by step
 
 
 @dataclass(frozen=True, slots=True)
