@@ -24,15 +24,8 @@ demo: $(VENV)/.core            ## watch a simulated platform for about a minute,
 test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(NAME),tests) -m "not soak"
 
-# Programs that tests start: Debian's, installed when we may; else the tests that want them say so.
-needs:
-	@missing=; for p in nginx-light:nginx openssl:openssl util-linux:unshare npm:npm \
-	  g++:g++ make:make postgresql:pg_ctlcluster redis-server:redis-server prosody:prosody; do \
-	  command -v $${p#*:} >/dev/null || test -x /usr/sbin/$${p#*:} || missing="$$missing $${p%%:*}"; done; \
-	test -d /usr/lib/prosody/modules/mod_muc_moderation || missing="$$missing prosody-modules"; \
-	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	elif [ -n "$$missing" ]; then echo "Not here, so some tests will be skipped:$$missing"; fi
+needs:                         ## the Debian programs that tests start, where we may install them
+	@.ci/needs
 
 soak: $(VENV)/.dev             ## the long runs
 	@$(BIN)/python -m pytest tests -m soak

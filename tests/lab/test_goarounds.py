@@ -20,9 +20,6 @@ from vanished.lab.network_map import GO_AROUND_HOST, TOR_BRIDGE_HOST, TOR_HOST
 from vanished.lab.network_place import SEARCHED
 from vanished.lab.network_queue import fully_encrypted
 
-# Until `make needs` installs what the lab is made of, `make soak` runs it: docs/network-lab.md.
-pytestmark = pytest.mark.soak
-
 TARGET = "news.example"
 STOPS: dict[str, set[str]] = {
     "fully_encrypted_drop": {"shadowsocks"},
@@ -89,6 +86,7 @@ def test_a_go_around_carries_a_page_past_the_censor_unless_its_filter_is_there(
     assert not _page(lab, None)
 
 
+@pytest.mark.soak
 def test_a_private_tor_network_carries_a_page_also_by_its_bridge_alone(lab: NetworkLab) -> None:
     """Blocked relays leave the bridge; what stops fully encrypted flows stops the bridge too."""
     _needs(PROGRAMS)

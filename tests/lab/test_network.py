@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import pytest
 
 from tests.lab import network_looks as looks
 from tests.needs import missing
 from vanished.errors import UsageError
-from vanished.lab.network import NetworkLab, clean, why_not
+from vanished.lab.network import NetworkLab, why_not
 from vanished.lab.network_dns import ask
 from vanished.lab.network_forms import FORMS, OUTAGES, RESIDUAL_S, Partial
 from vanished.lab.network_map import TARGETS
 
-# Until `make needs` installs what the lab is made of, `make soak` runs it: docs/network-lab.md.
-pytestmark = pytest.mark.soak
-
 Look = Callable[[NetworkLab, str, float], str]
 FIVE = list(TARGETS)[:5]
+_K = TypeVar("_K")
+
+
+def together(asked: Mapping[_K, Callable[[], str]]) -> dict[_K, str]:
+    """What each look says when all are done at once: most of a look is waiting."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return dict(zip(asked, pool.map(lambda look: look(), asked.values()), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +84,34 @@ def _wait(expected: set[str]) -> float:
     return looks.SHORT_S if expected & {"timeout", "slow"} else looks.LONG_S
 
 
+def _all(lab: NetworkLab, look: Look) -> dict[str, str]:
+    """All targets looked at, at once and with patience."""
+    return together({t: partial(look, lab, t, looks.LONG_S) for t in FIVE})
+
+
 @pytest.mark.parametrize("form", EFFECTS)
 def test_a_form_stops_its_target_and_no_other_and_goes_away(lab: NetworkLab, form: str) -> None:
     if form == "quic_drop" and not lab.quic:
         missing("the extra 'reach' is not installed: no QUIC in the lab")
     look, expected = EFFECTS[form]
-    for target, neighbour in zip(FIVE, FIVE[1:] + FIVE[:1], strict=True):
-        lab.censor(form, target)
-        assert look(lab, target, _wait(expected)) in expected, target
-        assert look(lab, neighbour, looks.LONG_S) == "ok"
-        truth = lab.truth(target)
-        assert (truth.layer, truth.blocking) == (FORMS[form].layer, True)
-        assert not lab.truth(neighbour).blocking
+    rounds = [FIVE[0::2], FIVE[1::2]]
+    if form == "throttling":  # all that is throttled shares one pace: one target at a time
+        rounds = [[target] for target in FIVE]
+    for struck in rounds:
+        for target in struck:
+            lab.censor(form, target)
+        waits = {t: _wait(expected) if t in struck else looks.LONG_S for t in FIVE}
+        seen = together({t: partial(look, lab, t, wait) for t, wait in waits.items()})
+        for target in FIVE:
+            truth = lab.truth(target)
+            assert truth.blocking == (target in struck)
+            if target in struck:
+                assert seen[target] in expected, target
+                assert truth.layer == FORMS[form].layer
+            else:
+                assert seen[target] == "ok", target
         lab.clear()
-        assert look(lab, target, looks.LONG_S) == "ok"
+    assert set(_all(lab, look).values()) == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +123,8 @@ def test_a_form_that_acts_sometimes_lets_some_through(lab: NetworkLab, form: str
     lab.censor(form, FIVE[0], "some")
     seen: list[str] = []
     while len(seen) < 24 and len({word == "ok" for word in seen}) < 2:
-        seen.append(look(lab, FIVE[0], looks.SHORT_S))
+        some = {n: partial(look, lab, FIVE[0], looks.SHORT_S) for n in range(4)}
+        seen += together(some).values()
     assert {word == "ok" for word in seen} == {True, False}, seen
 
 
@@ -172,14 +190,16 @@ OUTAGE_EFFECTS: dict[str, tuple[Look, set[str]]] = {
 @pytest.mark.parametrize("outage", OUTAGE_EFFECTS)
 def test_an_outage_shows_and_is_no_blocking(lab: NetworkLab, outage: str) -> None:
     look, expected = OUTAGE_EFFECTS[outage]
+    for target in [""] if OUTAGES[outage].whole else FIVE:
+        lab.censor(outage, target)
+    seen = together({t: partial(look, lab, t, _wait(expected)) for t in FIVE})
+    assert set(seen.values()) <= expected, seen
     for target in FIVE:
-        lab.censor(outage, "" if OUTAGES[outage].whole else target)
-        assert look(lab, target, _wait(expected)) in expected
         truth = lab.truth(target)
         assert not truth.blocking
         assert "blocked" not in truth.states
-        lab.clear()
-        assert look(lab, target, looks.LONG_S) == "ok"
+    lab.clear()
+    assert set(_all(lab, look).values()) == {"ok"}
 
 
 def test_a_captcha_is_shown_to_the_client_alone(lab: NetworkLab) -> None:
@@ -266,95 +286,7 @@ def test_wrong_orders_are_refused_in_a_sentence(lab: NetworkLab) -> None:
         ("captcha", FIVE[0], "some"),
         ("ip_drop", "canary.example", "one_address"),
     ]
-    for form, target, partial in orders:
+    for order in orders:
         with pytest.raises(UsageError, match=r"^The lab.*\.$"):
-            lab.censor(form, target, partial)
+            lab.censor(*order)
     assert not lab.conditions
-
-
-# Nothing is left
-
-
-def _machine() -> list[str]:
-    """What a lab might leave on the machine: namespaces, links, rules."""
-    commands = [["ip", "netns", "list"], ["ip", "-br", "link"], ["iptables-save"]]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    env = {**os.environ, "PATH": path}
-    said = [subprocess.run(c, capture_output=True, env=env, text=True).stdout for c in commands]
-    return [line for text in said for line in text.splitlines() if not line.startswith(("#", ":"))]
-
-
-def _inside(namespace: str) -> list[int]:
-    """Processes of that process namespace."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str((process / "ns" / "pid").readlink()) == namespace:
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-def _gone(namespace: str, within_s: float = 20.0) -> bool:
-    ends = time.monotonic() + within_s
-    while _inside(namespace):
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def test_the_end_of_a_lab_leaves_nothing(built: NetworkLab) -> None:
-    del built  # only for the skip, and to show that another lab may run beside it
-    before = _machine()
-    with NetworkLab(quic=False) as made:
-        made.start("client", ["sleep", "1000"])
-        made.censor("dns_nxdomain", FIVE[0])
-        namespace = str(Path(f"/proc/{made.place.first}/ns/pid").readlink())
-        folder = made.place.folder
-        assert len(_inside(namespace)) >= 5
-        assert clean() == []
-        assert looks.dns(looks.ISP)(made, FIVE[0], looks.LONG_S) == "nxdomain"
-    assert _inside(namespace) == []
-    assert not folder.exists()
-    assert _machine() == before
-
-
-_MAKER = """
-import json, os, sys, time
-from vanished.lab.network import NetworkLab
-with NetworkLab(quic=False) as lab:
-    lab.start("client", ["sleep", "1000"])
-    lab.censor("sni_reset", "news.example")
-    first = lab.place.first
-    print(json.dumps([first, os.readlink(f"/proc/{first}/ns/pid"), str(lab.place.folder)]))
-    sys.stdout.flush()
-    time.sleep(1000)
-"""
-
-
-@pytest.mark.parametrize("keeper_too", [False, True], ids=["maker", "maker and keeper"])
-def test_kill_minus_nine_leaves_nothing(built: NetworkLab, keeper_too: bool) -> None:
-    del built
-    before = _machine()
-    maker = subprocess.Popen([sys.executable, "-c", _MAKER], stdout=subprocess.PIPE)
-    assert maker.stdout is not None
-    with maker.stdout:
-        first, namespace, folder = json.loads(maker.stdout.readline())
-    assert len(_inside(namespace)) >= 5
-    if keeper_too:
-        os.kill(first, signal.SIGKILL)
-    maker.kill()
-    maker.wait()
-    assert _gone(namespace)
-    if keeper_too:
-        assert Path(folder).exists()
-        said = clean()
-        assert any(Path(folder).name in line for line in said)
-    ends = time.monotonic() + 10.0
-    while Path(folder).exists() and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert not Path(folder).exists()
-    assert _machine() == before
-    assert clean() == []

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.watch.killed_watch import forked
 from tests.watch.taken_over import begun
 from vanished.archive.columns import OBSERVATIONS
 from vanished.archive.observatory import Observatory
@@ -31,29 +31,20 @@ def watch_until_killed(
     folder: Path, clock: ScaledClock, until: int, after_s: float
 ) -> tuple[int, int]:
     """Run a watch and kill it; the last acknowledged (sequence number, looks)."""
-    words = [str(folder), str(clock.start), str(clock.speed), str(clock.epoch), str(until)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.watch.killed_watch", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-    )
-    assert process.stdout is not None
+    process, said = forked(folder, clock, until)
     last = (0, 0)
     try:
-        first = process.stdout.readline()  # the moment is counted from the first commit on
-        if first:
-            last = (json.loads(first)["seq"], json.loads(first)["looks"])
+        with contextlib.suppress(EOFError):
+            last = json.loads(said.recv_bytes())  # the moment is counted from the first commit on
             time.sleep(after_s)
     finally:
         process.kill()
-    for line in process.stdout.read().splitlines():
-        if line.endswith("}"):  # the last line may be cut by the kill
-            said = json.loads(line)
-            last = (said["seq"], said["looks"])
-    process.stdout.close()
-    process.wait()
-    return last
+    with said, contextlib.suppress(EOFError):  # the last line may be cut by the kill
+        while True:
+            last = json.loads(said.recv_bytes())
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return last[0], last[1]
 
 
 def check(folder: Path, acknowledged: tuple[int, int]) -> None:

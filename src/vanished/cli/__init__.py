@@ -11,8 +11,16 @@ import sys
 
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
-from vanished.cli import observing, reading, explaining, proving
-from vanished.cli import measuring, reaching, keeping_reach
+from vanished.cli import (
+    observing,
+    reading,
+    explaining,
+    measuring,
+    reaching,
+    keeping_reach,
+    lab_cleaning,
+    proving,
+)
 
 # isort: on
 from vanished.cli.app import app, err
@@ -22,6 +30,7 @@ __all__ = [
     "app",
     "explaining",
     "keeping_reach",
+    "lab_cleaning",
     "main",
     "measuring",
     "observing",

@@ -91,9 +91,14 @@ def serving(lab: NetworkLab, kind: str) -> Iterator[Served]:
 
 def require(kind: str, programs: Mapping[str, str]) -> None:
     """UsageError where a program of that go-around is not here, with its Debian package."""
-    for program, package in programs.items():
-        if shutil.which(program, path=SEARCHED) is None:
-            raise UsageError(f"The go-around '{kind}' needs '{program}': apt-get install {package}")
+    for package in absent(programs):
+        raise UsageError(f"The go-around '{kind}' lacks a program: apt-get install {package}")
+
+
+def absent(programs: Mapping[str, str]) -> list[str]:
+    """The Debian packages of those programs that are not here."""
+    missing = [p for name, p in programs.items() if shutil.which(name, path=SEARCHED) is None]
+    return list(dict.fromkeys(missing))
 
 
 @contextlib.contextmanager

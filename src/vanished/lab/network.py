@@ -31,6 +31,7 @@ from vanished.lab import network_certificates as certificates
 from vanished.lab import network_dns as dns
 from vanished.lab import network_rules
 from vanished.lab.network_forms import THROTTLE_BYTES_S, Condition, Partial, Truth, condition, truth
+from vanished.lab.network_leftovers import clean
 from vanished.lab.network_map import (
     BLOCK_PAGE,
     BYSTANDER,
@@ -47,10 +48,15 @@ from vanished.lab.network_map import (
     WORD,
     layout,
 )
-from vanished.lab.network_place import READY_S, Place, Role, clean, why_not
+from vanished.lab.network_place import READY_S, Place, Role, why_not
 
-__all__ = ["NetworkLab", "clean", "why_not"]
+__all__ = ["NetworkLab", "clean", "has_quic", "why_not"]
 _T = TypeVar("_T")
+
+
+def has_quic() -> bool:
+    """Whether a lab made here has QUIC servers: they need the extra `reach`."""
+    return importlib.util.find_spec("aioquic") is not None
 
 
 class NetworkLab:
@@ -72,7 +78,7 @@ class NetworkLab:
         self.targets: dict[str, Sequence[str]] = {**TARGETS, **(hosts or {})}
         self.addresses: dict[str, Sequence[str]] = {**self.targets, **OTHERS}
         self.conditions: tuple[Condition, ...] = ()
-        self.quic = quic and importlib.util.find_spec("aioquic") is not None
+        self.quic = quic and has_quic()
         self._lies: subprocess.Popen[bytes] | None = None
         self._queue: subprocess.Popen[bytes] | None = None
         self._told: dict[str, Any] = {"forgeries": [], "behaviour": {}, "server": ""}

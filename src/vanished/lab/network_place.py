@@ -14,7 +14,7 @@ import ctypes
 import json
 import os
 import shutil
-import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -83,9 +83,8 @@ class Place:
         reason = why_not()
         if reason is not None:
             raise UsageError(f"No network lab here: {reason}.")
-        home = _home()
-        home.mkdir(mode=0o700, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"lab-{os.getpid()}-", dir=home))
+        home().mkdir(mode=0o700, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"lab-{os.getpid()}-", dir=home()))
         self._processes: list[subprocess.Popen[Any]] = []
         self._ended = False
         for role, address in resolvers.items():
@@ -125,8 +124,10 @@ class Place:
         return first
 
     def _record(self, first: int | None) -> None:
-        record = {"maker": _identity(os.getpid()), "keeper": first and _identity(first)}
-        (self.folder / "lab.json").write_text(json.dumps(record))
+        record = {"maker": identity(os.getpid()), "keeper": first and identity(first)}
+        half = self.folder / "lab.json.part"
+        half.write_text(json.dumps(record))
+        half.replace(self.folder / "lab.json")  # who cleans meanwhile must not read half of it
 
     def argv(self, role: Role, argv: Sequence[str]) -> list[str]:
         """The command that runs `argv` in the place of `role`; it ends with whoever started it."""
@@ -242,62 +243,48 @@ class Place:
         self._keeper.stdout.close()
         for process in list(self._processes):
             self.stop(process)
-        _remove(self.folder)
+        remove(self.folder)
 
 
-def clean() -> list[str]:
-    """Remove what labs left behind whose maker is gone; one sentence for each lab.
+def home() -> Path:
+    """Where the labs of this user record themselves, whether it is there or not.
 
-    Only what a lab recorded about itself is touched: its keeper, if the process of that number
-    started when the record says, and its own folder.
+    UsageError where somebody else could write there: its records say what is ended and removed.
     """
-    done = []
-    home = _home()
-    for folder in sorted(home.glob("lab-*")) if home.is_dir() else []:
-        try:
-            record = json.loads((folder / "lab.json").read_text())
-        except (OSError, ValueError):
-            record = {"maker": None, "keeper": None}
-        if _alive(record["maker"]):
-            continue
-        keeper = record["keeper"]
-        if _alive(keeper):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(keeper["pid"], signal.SIGKILL)
-        _remove(folder)
-        done.append(f"Removed the network lab {folder.name}: its maker is gone.")
-    return done
+    path = Path(tempfile.gettempdir()) / f"vanished-network-lab-{os.geteuid()}"
+    with contextlib.suppress(FileNotFoundError):
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise UsageError(f"{path} is not this user's alone: look at it and remove it.")
+    return path
 
 
-def _home() -> Path:
-    """Where the labs of this user record themselves."""
-    return Path(tempfile.gettempdir()) / f"vanished-network-lab-{os.geteuid()}"
-
-
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Remove a lab's folder, and the labs' home with the last of them."""
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # another lab is still there
         folder.parent.rmdir()
 
 
-def _identity(pid: int) -> dict[str, int]:
+def identity(pid: int) -> dict[str, int]:
+    """What tells this process from a later one of the same number; OSError where it is gone."""
     return {"pid": pid, "started": _started(pid)}
 
 
-def _alive(identity: Mapping[str, int] | None) -> bool:
-    """Whether exactly this process still runs; its number alone may be another's by now."""
-    if identity is None:
+def alive(who: Mapping[str, int] | None) -> bool:
+    """Whether exactly the process that `identity` saw still runs."""
+    if who is None:
         return False
     try:
-        return _started(identity["pid"]) == identity["started"]
+        return _started(who["pid"]) == who["started"]
     except (OSError, IndexError):
         return False
 
 
 def _started(pid: int) -> int:
     """When the process started, in the kernel's ticks: field 22 of proc_pid_stat(5)."""
-    stat = Path(f"/proc/{pid}/stat").read_text()
-    return int(stat.rpartition(")")[2].split()[19])
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return int(text.rpartition(")")[2].split()[19])
 
 
 def _environment() -> dict[str, str]:
