@@ -11,7 +11,7 @@ as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -40,48 +40,71 @@ class Crowded:
 def crowded(items: Sequence[Passed | Withheld], account: Ints, platform: Ints, k: int) -> Crowded:
     """Items in their crowds. `account` and `platform` number those of each item, withheld or not.
 
-    Times are the gate's, or coarser; at the last, none at all is told.
+    Times are the gate's, or coarser; where that does not do, causes and confidence are left out,
+    and at the last all times.
     """
     passed = np.array([isinstance(item, Passed) for item in items], bool)
-    told = _told(items)
-    crowd = np.full(len(items), ALONE, np.int64)  # number of the crowd; of `level`
+    whole, brief, times = _told(items, _whole), _told(items, _brief), _times(items)
+    levels = _levels(items)
+    crowd = np.full(len(items), ALONE, np.int64)
     level = np.full(len(items), ALONE, np.int64)
-    widths = _widths(items)
-    times = _times(items)
-    for number, width in enumerate([*widths, None]):
+    for number, (in_full, width) in enumerate(levels):
         rest = np.flatnonzero(passed & (level == ALONE))
         if not rest.size:
             break
-        key = np.column_stack([told[rest], *(_at(each[rest], width, up) for each, up in times)])
+        told = (whole if in_full else brief)[rest]
+        key = np.column_stack([told, *(_at(each[rest], width, upward) for each, upward in times)])
         found, sizes = _groups(key, account[rest])
         enough = sizes[found] >= k
         crowd[rest[enough]] = found[enough] + crowd.max(initial=ALONE) + 1
         level[rest[enough]] = number
+    _join(np.where(passed, brief, ALONE), account, crowd, level, len(levels) - 1, k)
     cell = _codes(np.column_stack([platform, [int(item.fate) for item in items]]))
     _cover(cell, account, crowd, k)
-    size = _sizes(crowd, account)
-    rows = []
-    for item, one, at in zip(items, crowd.tolist(), level.tolist(), strict=True):
-        kept = isinstance(item, Passed) and one != ALONE
-        rows.append(_coarser(item, [*widths, None][at]) if kept else None)  # type: ignore[arg-type]
-    return Crowded(tuple(rows), tuple(size.tolist()))
+    rows = [
+        _coarser(item, *levels[at]) if isinstance(item, Passed) and one != ALONE else None
+        for item, one, at in zip(items, crowd.tolist(), level.tolist(), strict=True)
+    ]
+    return Crowded(tuple(rows), tuple(_sizes(crowd, account).tolist()))
+
+
+def _join(brief: Ints, account: Ints, crowd: Ints, level: Ints, last: int, k: int) -> None:
+    """Let those that stand alone join the smallest crowds that read alike but for what is left out
+    at the `last` level; these are then told as coarsely."""
+    for one in np.unique(brief[(crowd == ALONE) & (brief != ALONE)]).tolist():
+        inside = np.flatnonzero(brief == one)
+        joined = inside[crowd[inside] == ALONE]
+        for group in _by_size(crowd[inside[crowd[inside] != ALONE]]):
+            if np.unique(account[joined]).size >= k:
+                break
+            joined = np.concatenate([joined, inside[crowd[inside] == group]])
+        if np.unique(account[joined]).size >= k:
+            crowd[joined] = crowd.max(initial=ALONE) + 1
+            level[joined] = last
+
+
+def _by_size(crowd: Ints) -> list[int]:
+    """The crowds among these, the smallest first."""
+    groups, sizes = np.unique(crowd, return_counts=True)
+    found: list[int] = groups[np.argsort(sizes, kind="stable")].tolist()
+    return found
 
 
 def _cover(cell: Ints, account: Ints, crowd: Ints, k: int) -> None:
     """Withhold further crowds where the withheld of a cell are of too few accounts."""
     for one in np.unique(cell[crowd == ALONE]).tolist():
         inside = np.flatnonzero(cell == one)
-        while True:
-            alone = crowd[inside] == ALONE
-            if np.unique(account[inside[alone]]).size >= k or alone.all():
+        for group in _by_size(crowd[inside[crowd[inside] != ALONE]]):
+            if np.unique(account[inside[crowd[inside] == ALONE]]).size >= k:
                 break
-            groups = np.unique(crowd[inside[~alone]])
-            sizes = [np.count_nonzero(crowd[inside] == group) for group in groups]
-            crowd[inside[crowd[inside] == groups[int(np.argmin(sizes))]]] = ALONE
+            crowd[inside[crowd[inside] == group]] = ALONE
 
 
-def _coarser(item: Passed, width: Micros | None) -> Passed:
-    """The same with its times rounded to `width`; None: without any."""
+def _coarser(item: Passed, in_full: bool, width: Micros | None) -> Passed:
+    """The same with its times rounded to `width` (None: without any), and without causes and
+    confidence unless `in_full`."""
+    if not in_full:
+        item = replace(item, causes=frozenset(), confidence="")
     if width is None:
         return replace(item, published_from=None, alive_until=None, gone_by=None, rounded=0)
     return replace(
@@ -93,21 +116,28 @@ def _coarser(item: Passed, width: Micros | None) -> Passed:
     )
 
 
-def _widths(items: Sequence[Passed | Withheld]) -> list[Micros]:
+def _levels(items: Sequence[Passed | Withheld]) -> list[tuple[bool, Micros | None]]:
+    """How an item is told, from fine to coarse: whether in full, and the width of its times."""
     finest = max((item.rounded for item in items if isinstance(item, Passed)), default=HOUR)
-    return [finest, *(finest * -(-width // finest) for width in WIDTHS if width > finest)]
+    widths = [finest, *(finest * -(-width // finest) for width in WIDTHS if width > finest)]
+    return [*((True, width) for width in widths), *((False, width) for width in widths), (False, None)]
 
 
-def _told(items: Sequence[Passed | Withheld]) -> Ints:
+def _told(
+    items: Sequence[Passed | Withheld], what: Callable[[Passed], tuple[object, ...]]
+) -> Ints:
     """One number for all that is told of an item beside its times."""
     seen: dict[tuple[object, ...], int] = {}
-    return np.array([seen.setdefault(_plain(item), len(seen)) for item in items], np.int64)
+    found = (what(item) if isinstance(item, Passed) else () for item in items)
+    return np.array([seen.setdefault(each, len(seen)) for each in found], np.int64)
 
 
-def _plain(item: Passed | Withheld) -> tuple[object, ...]:
-    if isinstance(item, Withheld):
-        return ()
-    return (item.platform, item.fate, item.state, item.causes, item.confidence)
+def _whole(item: Passed) -> tuple[object, ...]:
+    return (*_brief(item), item.causes, item.confidence)
+
+
+def _brief(item: Passed) -> tuple[object, ...]:
+    return (item.platform, item.fate, item.state)
 
 
 def _times(items: Sequence[Passed | Withheld]) -> list[tuple[Ints, bool]]:
