@@ -121,14 +121,18 @@ COVERAGE: Final = TableOf(
         Column("platform", TEXT, "all: the whole observatory"),
         Column("since", TIME, "beginning; of a gap rounded down, else up"),
         Column("until", TIME, "end; of a gap rounded up, else down"),
-        Column("what", TEXT, "watched or gap"),
+        Column(
+            "what", TEXT,
+            "known: from the first sight of any of these posts to the last that was learnt of one, in"
+            " whole days; watched: a session of the watch; gap: a pause between two",
+        ),
     ),
 )
 TABLES: Final = (POSTS, WORDS, NUMBERS, NOTICES, COVERAGE)
 
 
 def tables_of(release: Release) -> list[tuple[TableOf, pa.Table]]:
-    """The tables of a release; words only where some may be told."""
+    """The tables of a release that have rows; words only where some may be told."""
     linked = release.rules.link_accounts
     posts = _linked(POSTS) if linked else POSTS
     found = [(posts, _table(posts, map(_post, release.rows)))]
@@ -141,7 +145,7 @@ def tables_of(release: Release) -> list[tuple[TableOf, pa.Table]]:
     found.append((NUMBERS, _table(NUMBERS, release.numbers)))
     found.append((NOTICES, _table(NOTICES, release.notices)))
     found.append((COVERAGE, _table(COVERAGE, release.coverage)))
-    return found
+    return [(kind, table) for kind, table in found if table.num_rows]
 
 
 def _linked(table: TableOf) -> TableOf:

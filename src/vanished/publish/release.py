@@ -133,7 +133,9 @@ def _released(name: str, past: Past, posts: pa.Table, door: Gate) -> Release:
         rows=tuple(sorted((row for row in found.rows if row), key=lambda row: row.post)),
         numbers=tuple(told + numbers.weeks(counted, door.rules.k) if told else []),
         notices=tuple(numbers.notices(counted, [words[n] for n in shown], printed, door.rules.k)),
-        coverage=tuple(_coverage(past.coverage(), printed, door.rounded)) if told else (),
+        coverage=(*_known(posts), *_coverage(past.coverage(), printed, door.rounded))
+        if told
+        else (),
         withheld=tuple(stay),
         until=_known_until(posts),
         sealed=past.sealed,
@@ -206,10 +208,24 @@ def _coverage(
         yield {"platform": platform, "since": begin, "until": end, "what": what}
 
 
+def _known(posts: pa.Table) -> Iterable[dict[str, Any]]:
+    """The days within which all that is known of these posts lies."""
+    import pyarrow.compute as pc
+
+    first, last = pc.min(posts["first_seen_at"]).as_py(), _last(posts)
+    if first is not None and last is not None:
+        since, until = first // DAY * DAY, (last // DAY + 1) * DAY
+        yield {"platform": ALL, "since": since, "until": until, "what": "known"}
+
+
 def _known_until(posts: pa.Table) -> Micros | None:
     """The day of the last thing that was known of any of these posts."""
+    last = _last(posts)
+    return None if last is None else last // DAY * DAY
+
+
+def _last(posts: pa.Table) -> Micros | None:
     import pyarrow.compute as pc
 
     last = [pc.max(posts[name]).as_py() for name in ("first_seen_at", "alive_until", "gone_by")]
-    known = [t for t in last if t is not None]
-    return max(known) // DAY * DAY if known else None
+    return max((t for t in last if t is not None), default=None)
