@@ -15,7 +15,7 @@ from typing import Any, Final
 
 LEAST: Final = 2  # characters of a name that can be looked for
 LEAST_LATIN: Final = 3
-LEAST_ID: Final = 4
+LEAST_ID: Final = 5  # unless a digit is in it
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_\-]{4,}")
 
@@ -29,9 +29,7 @@ class KnownNames:
         for name in sorted({_plain(name)[0] for name in names}, key=lambda n: (-len(n), n)):
             if len(name) >= (LEAST_LATIN if name.isascii() else LEAST):
                 self._by_head[name[:LEAST]].append(name)
-        self._ids = {
-            token.lower() for each in ids for token in _TOKEN.findall(each) if _is_telling(token)
-        }
+        self._ids = {token.lower() for each in ids for token in _tokens(each)}
 
     def within(self, text: str) -> Iterator[tuple[int, int]]:
         """Beginning and end of each name in `text`."""
@@ -52,9 +50,13 @@ class KnownNames:
                     break
 
 
-def _is_telling(token: str) -> bool:
-    """Whether a piece of an id names one post: words of an address do not."""
-    return len(token) >= LEAST_ID and any(c.isdigit() for c in token)
+def _tokens(identity: str) -> Iterator[str]:
+    """The id if it is one token, else those pieces that tell one post: words of an address do
+    not, and have no digit."""
+    for token in _TOKEN.findall(identity):
+        whole = token == identity and len(token) >= LEAST_ID
+        if whole or any(c.isdigit() for c in token):
+            yield token
 
 
 def _goes_on(text: str, begin: int, end: int) -> bool:

@@ -25,6 +25,7 @@ from vanished.publish.scrub_patterns import (
     IPV6,
     LONG_NUMBER,
     MARKS,
+    MENTION,
     NAME,
     NUMBER,
     WORDS,
@@ -110,9 +111,14 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 
 def _spans(folded: Folded, names: KnownNames) -> Iterator[Span]:
     """What is to be taken out: beginning, end, mark."""
+    inside: list[tuple[int, int]] = []  # of what an @ may be a part of
     for mark, pattern in WORDS:
         for found in pattern.finditer(folded.text):
-            yield found.start(), found.end(), mark
+            begin, end = found.span()
+            if mark == MENTION and any(a <= begin < b for a, b in inside):
+                continue  # its end would be guessed
+            inside.append((begin, end))
+            yield begin, end, mark
     for found in IPV6.finditer(folded.text):
         if _is_address(found[0]):
             yield found.start(), found.end(), IDENTIFIER
@@ -155,7 +161,10 @@ def fold(text: str) -> Folded:
 
 @lru_cache(1 << 16)
 def _folded_character(character: str) -> str:
-    """Half width (NFKC); "" for marks and format characters; a digit of any script as ours."""
+    """Half width (NFKC) but for the marks of Chinese sentences, at which a link ends; "" for what
+    is not seen; a digit of any script as ours."""
+    if character in "，；！？（）":
+        return character
     kept = []
     for one in unicodedata.normalize("NFKC", character):
         kind = unicodedata.category(one)

@@ -30,9 +30,10 @@ def _found(mark: str, *parts: str, case: bool = False) -> Pattern:
 
 
 _HAN = r"\u3400-\u9fff"
+_COUNT = r"[0-9十百千廿]"  # eighty-eight may be two numerals or three
 _FREE = r"(?<![A-Za-z0-9])"  # \b knows no border between a Chinese and a Latin letter
 _END = r"(?![A-Za-z0-9])"
-_GAP = r"[\s\-‐‑‒–—―−.·•・_,、/\\|()+*~'\"]"
+_GAP = r"[\s\-‐‑‒–—―−.·•・_,，、/\\|()（）+*~'\"]"
 _IS = r"\s{0,2}(?:[:=>]|是|为|為|-{1,2}>?)?\s{0,3}"
 _NUMBERED = r"(?:账号|帐号|帳號|号码|號碼|号|號|id|群)?"
 _HANDLE = r"[A-Za-z0-9][A-Za-z0-9_\-.]{3,31}"
@@ -61,12 +62,12 @@ DATE: Final = re.compile(
 DIGITS: Final = (
     # A road or a village, and a number; the stair and the room behind it.
     _found(
-        ADDRESS, rf"[{_HAN}0-9]{{0,16}}{_AREA}[{_HAN}]{{0,6}}\s?[0-9][0-9\s\-]{{0,8}}{_UNIT}",
-        rf"(?:\s?[0-9A-Za-z\-]{{1,8}}\s?{_UNIT}?){{0,4}}",
+        ADDRESS, rf"[{_HAN}0-9]{{0,16}}{_AREA}[{_HAN}]{{0,6}}?\s?{_COUNT}[0-9十百千廿\s\-]{{0,8}}{_UNIT}{{1,2}}",
+        rf"(?:院?\s?[0-9A-Za-z十百千廿\-]{{1,8}}\s?{_UNIT}{{0,2}}){{0,5}}",
     ),
     _found(
         ADDRESS, r"[0-9A-Za-z]{1,4}\s?(?:栋|棟|幢|座|号楼|號樓)\s?[0-9A-Za-z]{0,4}\s?(?:单元|單元)?\s?",
-        rf"[0-9]{{1,5}}\s?{_UNIT}?",
+        rf"{_COUNT}{{1,5}}\s?{_UNIT}?",
     ),
     _found(ADDRESS, rf"{_FREE}[0-9]{{1,6}}[a-z]?,?\s+(?:[a-z][\w'-]*\.?\s+){{1,4}}{_STREET}{_END}\.?"),
     _found(ADDRESS, r"(?:北纬|南纬|东经|西经|北緯|南緯|東經|西經)\s*[0-9]+(?:[.°度分秒'′\"″\s]*[0-9]+)*[°度分秒'′\"″]?"),
@@ -107,16 +108,16 @@ WORDS: Final = (
         rf"(?:[a-z0-9\-{_HAN}]{{1,63}}(?:\.|{_DOT})){{1,5}}(?:[a-z]{{2,24}}|{_HAN_TLD})",
     ),
     # Ids of Matrix and the fediverse, then any mention; also a name of several words in brackets.
-    _found(MENTION, r"[@!#][\w.=\-/+]{1,64}[:@](?:[\w\-]+\.)+[\w\-]+(?::[0-9]+)?"),
+    _found(MENTION, r"[@!#][\w.=\-/+]{1,64}[:@](?:[a-z0-9\-]{1,63}\.){1,8}[a-z0-9\-]{1,63}(?::[0-9]+)?"),
     _found(
         MENTION, r"(?:@|艾特)\s?(?:\[[^\]\n]{1,40}\]|[“\"'《【][^”\"'》】\n]{1,40}[”\"'》】]",
         r"|[\w·•.\-]{1,40})",
     ),
     _found(MENTION, r"(?<![A-Za-z0-9/])/?[ur]/[a-z0-9_\-]{3,24}"),
-    _found(LINK, rf"(?<![A-Za-z0-9@])(?:{_LABEL}\.)+(?:[a-z]{{2,24}}|xn--[a-z0-9\-]{{2,59}}){_END}",
+    _found(LINK, rf"(?<![A-Za-z0-9@])(?<![A-Za-z0-9]-)(?:{_LABEL}\.){{1,8}}(?:[a-z]{{2,24}}|xn--[a-z0-9\-]{{2,59}}){_END}",
            rf"(?::[0-9]{{1,5}})?(?:[/?#]{_PATH}*)?"),
     _found(LINK, rf"[a-z0-9\-{_HAN}]{{1,20}}(?:\.[a-z0-9\-{_HAN}]{{1,20}}){{0,3}}\.{_HAN_TLD}(?:/{_PATH}*)?"),
-    _found(LINK, rf"{_FREE}(?:{_LABEL}{_DOT})+{_COMMON_TLD}{_END}(?:/{_PATH}*)?"),
+    _found(LINK, rf"{_FREE}(?:{_LABEL}{_DOT}){{1,5}}{_COMMON_TLD}{_END}(?:/{_PATH}*)?"),
     # Money without a bank (Bitcoin, Ethereum), keys of people (Nostr), accounts of banks (IBAN).
     _found(IDENTIFIER, rf"{_FREE}(?:bc1[ac-hj-np-z02-9]{{8,87}}|0x[0-9a-f]{{40}}|npub1[a-z0-9]{{50,}}){_END}"),
     _found(IDENTIFIER, rf"{_FREE}[A-Z]{{2}}[0-9]{{2}}(?:\s?[A-Z0-9]{{4}}){{3,7}}(?:\s?[A-Z0-9]{{1,3}})?{_END}",
@@ -131,7 +132,8 @@ WORDS: Final = (
 """For folded text."""
 
 IPV6: Final = re.compile(
-    r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9a-f]{0,4})(?![\w:])",
+    r"(?<![A-Za-z0-9:])(?:[0-9a-f]{0,4}:){2,7}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9a-f]{0,4})"
+    r"(?![A-Za-z0-9:])",
     re.IGNORECASE,
 )
 """What may be an address: a time of day has colons, too, so its syntax is checked."""
