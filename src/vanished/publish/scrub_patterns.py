@@ -123,7 +123,7 @@ WORDS: Final = (
     _found(IDENTIFIER, rf"{_FREE}[A-Z]{{2}}[0-9]{{2}}(?:\s?[A-Z0-9]{{4}}){{3,7}}(?:\s?[A-Z0-9]{{1,3}})?{_END}",
            case=True),
     # Opaque names that machines give: letters and three digits mixed, or long.
-    _found(IDENTIFIER, rf"{_FREE}(?=(?:[a-z_\-]*[0-9]){{3}})(?=[0-9_\-]*[a-z])[a-z0-9_\-]{{7,}}"),
+    _found(IDENTIFIER, rf"{_FREE}(?=(?:[a-z_\-]{{0,64}}[0-9]){{3}})(?=[0-9_\-]{{0,64}}[a-z])[a-z0-9_\-]{{7,}}"),
     _found(IDENTIFIER, rf"{_FREE}[a-z0-9_]{{26,}}"),
     # Where somebody says to be.
     _found(ADDRESS, r"(?:📍|🏠|我在这里|我在這裡|显示地图|顯示地圖|定位|坐标|座標|地址|住址|家住|住在)",
