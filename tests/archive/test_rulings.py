@@ -65,7 +65,9 @@ def test_two_who_decide_at_once_lose_nothing(tmp_path: Path) -> None:
     for one in others:
         one.join(60)
         assert one.exitcode == 0
-    assert {each.about for each in rulings(tmp_path)} == {f"{w}-{n}" for w in (0, 1) for n in range(10)}
+    assert {each.about for each in rulings(tmp_path)} == {
+        f"{w}-{n}" for w in (0, 1) for n in range(10)
+    }
 
 
 def test_a_readable_copy_takes_no_decision(tmp_path: Path) -> None:

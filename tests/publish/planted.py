@@ -149,5 +149,10 @@ class Planted:
 
 def hashes(native_id: str) -> set[str]:
     """Hashes that anybody could make of a native id."""
-    plain = (native_id, f"{PLATFORM}{native_id}", f"{PLATFORM}:{native_id}", f"{PLATFORM}\0{native_id}")
+    plain = (
+        native_id,
+        f"{PLATFORM}{native_id}",
+        f"{PLATFORM}:{native_id}",
+        f"{PLATFORM}\0{native_id}",
+    )
     return {sha256(one.encode()).hexdigest() for one in plain}

@@ -123,7 +123,9 @@ def test_no_number_is_of_few_accounts_nor_tells_of_such_by_subtraction(
                 assert whole["posts"] - shown >= K
                 if not any(row[other] == "other" or row[axis] == "other" for row in rows):
                     spelt = {(row["platform"], row["outcome"]) for row in hidden}
-                    behind = {c[2] for c in cells if ("abc"[c[0]], Fate(c[1]).name.lower()) in spelt}
+                    behind = {
+                        c[2] for c in cells if ("abc"[c[0]], Fate(c[1]).name.lower()) in spelt
+                    }
                     assert len(behind) >= K
 
 

@@ -6,7 +6,6 @@ import csv
 import errno
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from vanished.archive.columns import Judgement, Wording
+from vanished.archive.durable import write_atomically
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Track
 from vanished.archive.settings import FILE
@@ -61,7 +61,7 @@ runner = CliRunner()
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Twelve accounts with three posts each: one alive, one removed, one taken down by its author."""
+    """Twelve accounts of three posts: one alive, one removed, one taken down by its author."""
     monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
     folder = tmp_path / "o"
     with Observatory.create(folder) as observatory:
@@ -131,7 +131,11 @@ def test_what_is_told_of_an_observatory(folder: Path, tmp_path: Path) -> None:
         ("removed", "platform"), ("survived", ""),
     ]  # fmt: skip
     assert {row["rounded_s"] for row in posts} == {3600}
-    told = {(r["platform"], r["outcome"]): r for r in rows(tmp_path / "set", "numbers") if r["part"] == "outcomes"}
+    told = {
+        (r["platform"], r["outcome"]): r
+        for r in rows(tmp_path / "set", "numbers")
+        if r["part"] == "outcomes"
+    }
     assert (told["page", "author"]["posts"], told["page", "author"]["of_posts"]) == (12, 36)
     assert (told["all", "all"]["looks"], told["all", "all"]["failed_looks"]) == (36, 0)
     words = rows(tmp_path / "set", "words")
@@ -139,7 +143,7 @@ def test_what_is_told_of_an_observatory(folder: Path, tmp_path: Path) -> None:
     assert {row["text"] for row in words} == {"=HYPERLINK(1)，[name]写的第二篇"}
     assert {row["post"] for row in words} < {row["post"] for row in posts}
     text = (tmp_path / "set" / "words.csv").read_text("utf-8-sig")
-    assert '"\'=HYPERLINK(1)' in text
+    assert "\"'=HYPERLINK(1)" in text
     assert '"=HYPERLINK' not in text
 
 
@@ -164,14 +168,13 @@ def test_a_full_disk_leaves_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = read_release(folder, "r", Window())
-    write: Callable[[Path, bytes], None] = dataset.write_atomically
-    written = []
+    written: list[Path] = []
 
     def full(path: Path, content: bytes) -> None:
         if len(written) == 7:
             raise OSError(errno.ENOSPC, "full")
         written.append(path)
-        write(path, content)
+        write_atomically(path, content)
 
     monkeypatch.setattr(dataset, "write_atomically", full)
     before = sorted(tmp_path.iterdir())
@@ -221,29 +224,43 @@ def test_a_review_withholds_an_account(folder: Path) -> None:
     seen = run("publish", "preview", "--release", "r", "-o", o, "--json")
     assert seen["withheld"]["a reviewer withheld it"] == 3
     assert "one of" in run("publish", "review", key, "--note", "x", "-o", o, fails=2)
-    assert "no cause" in run("publish", "review", key, "--correct", "weather", "--note", "x", "-o", o, fails=2)  # fmt: skip
+    assert "no cause" in run(
+        "publish", "review", key, "--correct", "weather", "--note", "x", "-o", o, fails=2
+    )
     assert "one line" in run("publish", "review", key, "--confirm", "--note", " ", "-o", o, fails=2)
-    assert "no post or account" in run("publish", "review", "nobody", "--confirm", "--note", "x", "-o", o, fails=2)  # fmt: skip
+    assert "no post or account" in run(
+        "publish", "review", "nobody", "--confirm", "--note", "x", "-o", o, fails=2
+    )
 
 
 def test_what_cannot_be_published_is_said_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
     o = str(folder)
     target = tmp_path / "set"
-    assert "cannot be called" in run("publish", "dataset", str(target), "--release", "A b", "-o", o, fails=2)  # fmt: skip
-    assert "There is no request 9" in run("publish", "takedown", "decide", "9", "--grant", "--why", "x", "-o", o, fails=2)  # fmt: skip
+    assert "cannot be called" in run(
+        "publish", "dataset", str(target), "--release", "A b", "-o", o, fails=2
+    )
+    assert "There is no request 9" in run(
+        "publish", "takedown", "decide", "9", "--grant", "--why", "x", "-o", o, fails=2
+    )
     assert not target.exists()
     run("publish", "dataset", str(target), "--release", "one", "-o", o)
-    assert "not an empty folder" in run("publish", "dataset", str(target), "--release", "two", "-o", o, fails=2)  # fmt: skip
+    assert "not an empty folder" in run(
+        "publish", "dataset", str(target), "--release", "two", "-o", o, fails=2
+    )
     again = str(tmp_path / "again")
     run("publish", "dataset", again, "--release", "one", "-o", o)  # the same bytes under one name
     with Observatory.open(folder) as observatory:
         key = observatory.naming("page", "account0")
     run("publish", "review", key, "--withhold", "--note", "a child", "-o", o)
-    assert "another name" in run("publish", "dataset", str(tmp_path / "more"), "--release", "one", "-o", o, fails=2)  # fmt: skip
+    assert "another name" in run(
+        "publish", "dataset", str(tmp_path / "more"), "--release", "one", "-o", o, fails=2
+    )
     assert not (tmp_path / "more").exists()
     text = (folder / FILE).read_text("utf-8").replace("[publish]", "[publish]\nk = 40")
     (folder / FILE).write_text(text, "utf-8")
-    assert "fewer than 40 accounts" in run("publish", "dataset", str(tmp_path / "few"), "--release", "few", "-o", o, fails=2)  # fmt: skip
+    assert "fewer than 40 accounts" in run(
+        "publish", "dataset", str(tmp_path / "few"), "--release", "few", "-o", o, fails=2
+    )
 
 
 def test_a_signature_is_checked_under_the_readers_own_key(folder: Path, tmp_path: Path) -> None:
@@ -261,9 +278,13 @@ def test_a_signature_is_checked_under_the_readers_own_key(folder: Path, tmp_path
         check_dataset(other, "no key")
 
 
-@given(st.text(max_size=12), st.sampled_from(FORMULA), st.sampled_from(["", " ", "\u3000", "\u200b"]))
+@given(
+    st.text(max_size=12), st.sampled_from(FORMULA), st.sampled_from(["", " ", "\u3000", "\u200b"])
+)
 def test_no_cell_of_a_csv_is_a_formula(rest: str, begin: str, before: str) -> None:
     text = f"{before}{begin}{rest}".replace("\0", "")
     assert plain(text) == f"'{text}"
-    written = csv_of(pa.table({"text": pa.array([text.encode("utf-8", "replace").decode()])})).decode("utf-8-sig")
+    written = csv_of(
+        pa.table({"text": pa.array([text.encode("utf-8", "replace").decode()])})
+    ).decode("utf-8-sig")
     assert written.split("\r\n", 1)[1].startswith("\"'")

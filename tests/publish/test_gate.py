@@ -39,7 +39,11 @@ def test_what_others_took_away_leaves_scrubbed_renamed_and_rounded() -> None:
     found = gate().passed(LOST)
     assert isinstance(found, Passed)
     assert (found.post, found.account) == ("POST", None)
-    assert (found.published_from, found.alive_until, found.gone_by) == (5 * HOUR, 6 * HOUR, 9 * HOUR)
+    assert (found.published_from, found.alive_until, found.gone_by) == (
+        5 * HOUR,
+        6 * HOUR,
+        9 * HOUR,
+    )
     assert (found.title, found.text, found.ground) == ("题", "请打[number]", "outlet")
 
 

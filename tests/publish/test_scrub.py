@@ -17,7 +17,17 @@ ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 SUZHOU = str.maketrans("123456789", "〡〢〣〤〥〦〧〨〩")
 FINANCE = str.maketrans("0123456789", "零壹贰叁肆伍陆柒捌玖")
 BOLD = str.maketrans("0123456789", "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗")
-SCRIPTS = (FULL, HAN, YAO, CIRCLED, ARABIC, SUZHOU, FINANCE, BOLD, {})
+SCRIPTS: tuple[dict[int, int], ...] = (
+    FULL,
+    HAN,
+    YAO,
+    CIRCLED,
+    ARABIC,
+    SUZHOU,
+    FINANCE,
+    BOLD,
+    {},
+)
 GAPS = ("", " ", "-", "　", "\u200b", ".", "·", "－", " - ", "\u00ad", "\ufe0f\u20e3", "/")
 # Text around: no digit of any kind, nothing that a pattern could take along with the number.
 AROUND = st.text("的一是在不了有和人这中大为上个国", max_size=6).map(
@@ -38,7 +48,9 @@ def hidden_numbers(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def digits_in(text: str) -> str:
-    chinese = {c: str(n) for table in (HAN, YAO, FINANCE) for n, c in enumerate(map(chr, table.values()))}
+    chinese = {
+        c: str(n) for table in (HAN, YAO, FINANCE) for n, c in enumerate(map(chr, table.values()))
+    }
     return "".join(chinese.get(c, c) for c in fold(text).text if c.isdigit() or c in chinese)
 
 
@@ -124,7 +136,8 @@ def test_what_is_taken_out_and_what_stays(text: str, left: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["1 ", "a.", "@", "路1", "http", "一", "a-", "1.", ":", "[at]", "\u200b", "微信", "点", "aa1"]
+    "piece",
+    ["1 ", "a.", "@", "路1", "http", "一", "a-", "1.", ":", "[at]", "\u200b", "微信", "点", "aa1"],
 )
 def test_no_text_makes_it_slow(piece: str) -> None:
     """A stranger's text must not stop a publication."""

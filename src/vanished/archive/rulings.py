@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,12 +81,9 @@ def add_ruling(folder: Path, ruling: Ruling) -> Ruling:
             " itself and make a new copy."
         )
     for _ in range(TRIES):
-        number, before = 0, ""
-        for number, (_, before) in enumerate(_chain(folder), 1):
-            pass
-        kept = Ruling(
-            ruling.kind, ruling.about, ruling.what, ruling.at, ruling.details, number + 1
-        )
+        last = deque(_chain(folder), maxlen=1)
+        number, before = (last[0][0].number, last[0][1]) if last else (0, "")
+        kept = Ruling(ruling.kind, ruling.about, ruling.what, ruling.at, ruling.details, number + 1)
         content = json.dumps(
             {**kept.facts(), "before": before}, ensure_ascii=False, sort_keys=True, indent=1
         )
@@ -107,7 +105,9 @@ def _chain(folder: Path) -> Iterator[tuple[Ruling, str]]:
         try:
             given = json.loads(content)
             found = Ruling(
-                *(str(given[key]) for key in ("kind", "about", "what")),
+                str(given["kind"]),
+                str(given["about"]),
+                str(given["what"]),
                 int(given["at"]),
                 dict(given["details"]),
                 int(given["number"]),

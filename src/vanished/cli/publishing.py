@@ -18,9 +18,7 @@ publish.add_typer(takedown, name="takedown")
 Name = Annotated[
     str, typer.Option("--release", help="The release's name; its pseudonyms follow from it.")
 ]
-Since = Annotated[
-    str | None, typer.Option(help="Only posts first seen since this UTC date.")
-]
+Since = Annotated[str | None, typer.Option(help="Only posts first seen since this UTC date.")]
 Until = Annotated[str | None, typer.Option(help="As things stood before this UTC date.")]
 
 
@@ -110,7 +108,9 @@ def review(
     say(ruling.facts(), f"Noted as entry {ruling.number}: {ruling.what} {key}.", as_json)
 
 
-@takedown.command("add", epilog='Example: vanished publish takedown add KEY --reason "by its author"')
+@takedown.command(
+    "add", epilog='Example: vanished publish takedown add KEY --reason "by its author"'
+)
 def takedown_add(
     key: Annotated[str, typer.Argument(help="Key of a post or an account, as in a report.")],
     reason: Annotated[str, typer.Option(help="What was asked; it is kept, so name nobody in it.")],

@@ -31,7 +31,7 @@ _NEVER: Final = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Crowded:
-    """For each item what leaves of it, None where it stands in no crowd; and its crowd's accounts."""
+    """For each item what leaves of it, None where it stands in no crowd; its crowd's accounts."""
 
     rows: tuple[Passed | None, ...]
     accounts: tuple[int, ...]
@@ -120,12 +120,14 @@ def _levels(items: Sequence[Passed | Withheld]) -> list[tuple[bool, Micros | Non
     """How an item is told, from fine to coarse: whether in full, and the width of its times."""
     finest = max((item.rounded for item in items if isinstance(item, Passed)), default=HOUR)
     widths = [finest, *(finest * -(-width // finest) for width in WIDTHS if width > finest)]
-    return [*((True, width) for width in widths), *((False, width) for width in widths), (False, None)]
+    return [
+        *((True, width) for width in widths),
+        *((False, width) for width in widths),
+        (False, None),
+    ]
 
 
-def _told(
-    items: Sequence[Passed | Withheld], what: Callable[[Passed], tuple[object, ...]]
-) -> Ints:
+def _told(items: Sequence[Passed | Withheld], what: Callable[[Passed], tuple[object, ...]]) -> Ints:
     """One number for all that is told of an item beside its times."""
     seen: dict[tuple[object, ...], int] = {}
     found = (what(item) if isinstance(item, Passed) else () for item in items)

@@ -126,7 +126,9 @@ def check_dataset(folder: Path, key: str | None) -> dict[str, object]:
     note = found.pop(SIGNATURE, None)
     for name in sorted({*listed, *found}):
         if name not in found or sha256(found[name]).hexdigest() != listed.get(name):
-            raise EvidenceError(f"{folder / name} is missing, was changed, or is not of the release")
+            raise EvidenceError(
+                f"{folder / name} is missing, was changed, or is not of the release"
+            )
     signed = False
     if key is not None:
         if note is None:
@@ -185,16 +187,21 @@ def _key(folder: Path, observatory: str) -> tuple[SignerKey | None, str]:
 
 def _check_new(folder: Path, name: str, digest: str) -> None:
     for ruling in rulings(folder):
-        if ruling.kind == log.PUBLISHED and ruling.what == name:
-            if ruling.details.get("manifest") != digest:
-                raise UsageError(
-                    f"Release {name} was published with other content; give this one another name"
-                    " with --release, so that nobody can tell by its pseudonyms what changed."
-                )
+        published = ruling.kind == log.PUBLISHED and ruling.what == name
+        if published and ruling.details.get("manifest") != digest:
+            raise UsageError(
+                f"Release {name} was published with other content; give this one another name"
+                " with --release, so that nobody can tell by its pseudonyms what changed."
+            )
 
 
 def _written(
-    folder: Path, target: Path, files: Mapping[str, bytes], release: Release, digest: str, now: Micros
+    folder: Path,
+    target: Path,
+    files: Mapping[str, bytes],
+    release: Release,
+    digest: str,
+    now: Micros,
 ) -> list[str]:
     """Write the folder beside its place, record the release, and give the folder its name."""
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
@@ -218,9 +225,7 @@ def _written(
 def _recorded(folder: Path, release: Release, digest: str, now: Micros) -> list[str]:
     if (folder / READABLE).exists():
         return ["It is not recorded, since this is a readable copy: note its name and manifest."]
-    known = any(
-        one.kind == log.PUBLISHED and one.what == release.name for one in rulings(folder)
-    )
+    known = any(one.kind == log.PUBLISHED and one.what == release.name for one in rulings(folder))
     if not known:
         details = {"manifest": digest, "posts": len(release.rows), "withheld": release.why()}
         add_ruling(folder, Ruling(log.PUBLISHED, "", release.name, now, details))

@@ -150,14 +150,19 @@ def _citation(release: Release) -> str:
 
 def _readme(release: Release, tables: Sequence[tuple[TableOf, int]]) -> str:
     rules = release.rules
-    lines = [f"# {title(release)}", "", f"Release {release.name} of the observatory {release.observatory}."]
+    lines = [
+        f"# {title(release)}",
+        "",
+        f"Release {release.name} of the observatory {release.observatory}.",
+    ]
     if until := day(release):
         lines.append(f"Known until {until} (UTC).")
     lines += ["", "| table | rows | a row is |", "|---|---|---|"]
     lines += [f"| `{table.name}` | {rows:,} | {table.row} |" for table, rows in tables]
     lines += [
         "",
-        "Each table lies here as .parquet, .csv and .jsonl with the same rows. dictionary.md says what"
+        "Each table lies here as .parquet, .csv and .jsonl with the same rows. dictionary.md"
+        " says what"
         " the columns mean. Rows are in the order of their pseudonyms, which tells nothing.",
         "",
         "## What to know before counting",
@@ -166,7 +171,8 @@ def _readme(release: Release, tables: Sequence[tuple[TableOf, int]]) -> str:
         f"- k is {rules.k}; no time is finer than {rules.round_s:g} s.",
     ]
     grounds = [
-        f"- {rule.ground}: decided by {rule.decided_by} on {rule.decided_at}" for rule in rules.words
+        f"- {rule.ground}: decided by {rule.decided_by} on {rule.decided_at}"
+        for rule in rules.words
     ]
     if release.with_words:
         lines += ["", "## Why words are told", "", *sorted(set(grounds))]

@@ -25,7 +25,7 @@ FLAG: Final = "boolean"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type, what it means with its unit, and what an empty cell says ("": none is)."""
+    """A column: its type, its meaning with its unit, what an empty cell says ("": none is)."""
 
     name: str
     type: str
@@ -42,7 +42,7 @@ class TableOf:
     columns: tuple[Column, ...]
 
 
-_POST = Column("post", TEXT, "pseudonym of the post in this release; it joins with no other release")
+_POST = Column("post", TEXT, "pseudonym of the post in this release, and in no other")
 _ACCOUNT = Column("account", TEXT, "pseudonym of its account in this release")
 POSTS: Final = TableOf(
     "posts",
@@ -53,20 +53,25 @@ POSTS: Final = TableOf(
         Column("platform", TEXT, "where it was published"),
         Column(
             "outcome", TEXT,
-            "survived: proven alive when last asked; removed: by platform or law; account: went with"
+            "survived: proven alive when last asked; removed: by platform or law; account: went"
+                " with"
             " its account; elsewhere: moved, or out of reach by the network",
         ),
         Column("state", TEXT, "alive, returned (was gone, is alive again), gone or moved"),
         Column("causes", TEXT, "the causes that the facts leave open, joined by commas",
                "it is not lost, or too few accounts share its causes"),
-        Column("confidence", TEXT, "high, medium, low; reviewed: a person has confirmed or corrected it",
+        Column("confidence", TEXT, "high, medium, low; reviewed: a person has confirmed or"
+            " corrected it",
                "no verdict was needed, or too few accounts share it"),
-        Column("published_from", TIME, "it was published, as its platform claims, within rounded_s from then",
+        Column("published_from", TIME, "it was published, as its platform claims, within"
+            " rounded_s from then",
                "not claimed, or too few accounts published then"),
-        Column("alive_until", TIME, "it was lost after this, or proven alive until then; rounded down",
+        Column("alive_until", TIME, "it was lost after this, or proven alive until then;"
+            " rounded down",
                "never proven alive, or too few accounts"),
         Column("gone_by", TIME, "it was lost by then; rounded up", "not lost, or too few accounts"),
-        Column("rounded_s", WHOLE, "seconds that the times of this row are rounded to; 0: none is told"),
+        Column("rounded_s", WHOLE, "seconds that the times of this row are rounded to; 0: none"
+            " is told"),
     ),
 )  # fmt: skip
 WORDS: Final = TableOf(
@@ -85,21 +90,28 @@ NUMBERS: Final = TableOf(
     "One count. All posts that were met count here, also those that no row tells of.",
     (
         Column("part", TEXT,
-               "outcomes: by platform and outcome; weeks_met: posts by the week in which they were first"
+               "outcomes: by platform and outcome; weeks_met: posts by the week in which they"
+                   " were first"
                " seen; weeks_removed: posts by the week by whose end they were found removed"),
         Column("platform", TEXT, "all: every one; other: platforms of too few accounts, together"),
         Column("outcome", TEXT,
-               "as in posts, and author: its author took it down; open: several causes are possible;"
+               "as in posts, and author: its author took it down; open: several causes are"
+                   " possible;"
                " unproven: unconfirmed or never answered; other: outcomes of too few accounts"),
-        Column("since", TIME, "first moment of the week", "not by week, or the weeks of too few accounts"),
+        Column("since", TIME, "first moment of the week", "not by week, or the weeks of too few"
+            " accounts"),
         Column("until", TIME, "end of the week", "as since"),
         Column("posts", WHOLE, "how many posts", "withheld"),
-        Column("of_posts", WHOLE, "of how many: all of the platform; met at all; under watch in that week",
+        Column("of_posts", WHOLE, "of how many: all of the platform; met at all; under watch in"
+            " that week",
                "withheld, or the other weeks"),
         Column("accounts", WHOLE, "accounts behind these posts", "withheld"),
-        Column("looks", WHOLE, "looks at these posts, failed ones included", "not counted for this row"),
-        Column("failed_looks", WHOLE, "looks that failed, which prove nothing", "not counted for this row"),
-        Column("withheld", FLAG, "whether the count is withheld: fewer than k accounts, or it would tell of such"),
+        Column("looks", WHOLE, "looks at these posts, failed ones"
+            " included", "not counted for this row"),
+        Column("failed_looks", WHOLE, "looks that failed, which prove"
+            " nothing", "not counted for this row"),
+        Column("withheld", FLAG, "whether the count is withheld: fewer than k accounts, or it"
+            " would tell of such"),
     ),
 )  # fmt: skip
 NOTICES: Final = TableOf(
@@ -122,8 +134,10 @@ COVERAGE: Final = TableOf(
         Column("since", TIME, "beginning; of a gap rounded down, else up"),
         Column("until", TIME, "end; of a gap rounded up, else down"),
         Column(
-            "what", TEXT,
-            "known: from the first sight of any of these posts to the last that was learnt of one, in"
+            "what",
+            TEXT,
+            "known: from the first sight of any of these posts to the last that was learnt of"
+            " one, in"
             " whole days; watched: a session of the watch; gap: a pause between two",
         ),
     ),

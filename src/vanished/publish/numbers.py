@@ -61,8 +61,7 @@ def outcomes(posts: Counted, k: int) -> list[Row]:
 
     Nothing at all where there are fewer than `k` accounts.
     """
-    rows = _axis(
-        posts.platform, posts.account, dict(enumerate(posts.platforms)), k)
+    rows = _axis(posts.platform, posts.account, dict(enumerate(posts.platforms)), k)
     columns = _axis(posts.fate, posts.account, {one: one.name.lower() for one in Fate}, k)
     if not len(posts) or NONE in rows.names or NONE in columns.names:
         return []

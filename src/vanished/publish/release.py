@@ -201,9 +201,9 @@ def _coverage(
             continue
         gap = row["what"] == GAP
         since, until = (down, up) if gap else (up, down)
-        span = since(row["since"], width), until(row["until"], width)
-        if span[0] < span[1]:
-            found.add((platform, *span, row["what"]))
+        begin, end = since(row["since"], width), until(row["until"], width)
+        if begin is not None and end is not None and begin < end:
+            found.add((platform, begin, end, row["what"]))
     for platform, begin, end, what in sorted(found):
         yield {"platform": platform, "since": begin, "until": end, "what": what}
 

@@ -35,14 +35,10 @@ METHOD: Final = "scrub/1"
 ROUNDS: Final = 4
 """Taking out may bring together what was apart: a text is looked through until it stays."""
 
-_CHINESE: Final = {
-    letter: digit
-    for digit, letters in enumerate(
-        ("〇零洞", "一幺壹弌", "二两兩贰貳弍", "三叁參弎", "四肆", "五伍", "六陆陸", "七柒拐", "八捌", "九玖勾")
-    )
-    for letter in letters
-}  # fmt: skip
-_NUMERALS: Final = str.maketrans({letter: str(digit) for letter, digit in _CHINESE.items()})
+_CHINESE: Final = "〇零洞 一幺壹弌 二两兩贰貳弍 三叁參弎 四肆 五伍 六陆陸 七柒拐 八捌 九玖勾"
+_NUMERALS: Final = str.maketrans(
+    {letter: str(n) for n, letters in enumerate(_CHINESE.split()) for letter in letters}
+)
 _LOOKALIKES: Final = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1"})
 _LEAST_REAL: Final = 4
 """Digits of a run that are not mere lookalikes, so that no word of o and l is one."""
@@ -168,7 +164,11 @@ def _folded_character(character: str) -> str:
     kept = []
     for one in unicodedata.normalize("NFKC", character):
         kind = unicodedata.category(one)
-        if kind[0] == "M" or kind in ("Cf", "Cs", "Co", "Cn") or (kind == "Cc" and one not in "\t\n\r"):
+        if (
+            kind[0] == "M"
+            or kind in ("Cf", "Cs", "Co", "Cn")
+            or (kind == "Cc" and one not in "\t\n\r")
+        ):
             continue
         number = unicodedata.numeric(one, -1.0) if kind[0] == "N" else -1.0
         kept.append(str(int(number)) if number in range(10) else one)

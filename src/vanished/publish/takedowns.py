@@ -104,9 +104,7 @@ def review(
     details: dict[str, object] = {"note": _line(note, "note")}
     if causes:
         details["causes"] = sorted(set(causes))
-    return add_ruling(
-        folder, Ruling(log.REVIEWED, _known(folder, key, None), what, now, details)
-    )
+    return add_ruling(folder, Ruling(log.REVIEWED, _known(folder, key, None), what, now, details))
 
 
 def _line(text: str, what: str) -> str:
