@@ -128,6 +128,14 @@ def test_every_row_is_shared_by_five_accounts(planted: Planted, release: Release
     assert min(len(accounts) for accounts in crowds.values()) >= 5
 
 
+def test_the_order_of_rows_tells_nothing(release: Release, published: Path) -> None:
+    """In the order of the past, neighbours would tell the hour that rounding took away."""
+    for name in ("posts", "words"):
+        posts = pq.read_table(published / f"{name}.parquet")["post"].to_pylist()
+        assert posts == sorted(posts)
+    assert [row.post for row in release.rows] == sorted(row.post for row in release.rows)
+
+
 def test_no_time_is_finer_than_the_setting(release: Release) -> None:
     width = int(release.rules.round_s * 1_000_000)
     assert width == 3_600_000_000

@@ -90,7 +90,7 @@ license = ""                 # of what is published, such as "CC-BY-4.0"
 contact = ""                 # where to ask that something be taken down
 # [[publish.words]]          # words are published under such a rule only; docs/publishing.md
 # platforms = ["wechat"]     # whose words: of these platforms, of these accounts, or of both
-# accounts = ["c2f4m7q3x6w5b8na"]
+# accounts = ["c2f4m7q3x6w5b7na"]
 # ground = "outlet"          # or "public-figure", "consent", "reviewed"
 # decided_by = "the editors"
 # decided_at = 2026-11-01
