@@ -147,6 +147,15 @@ def test_what_is_told_of_an_observatory(folder: Path, tmp_path: Path) -> None:
     assert '"=HYPERLINK' not in text
 
 
+def test_a_release_of_the_past_withholds_what_an_author_took_down_since(folder: Path) -> None:
+    """Else whoever publishes last month again would publish what is deleted today."""
+    before = Window(until=START + HOUR // 2)
+    release = read_release(folder, "r", before)
+    assert release.why() == {"its author took it down": 12}
+    assert {row.fate.name for row in release.rows} == {"SURVIVED"}
+    assert len(release.rows) == 24
+
+
 def test_the_files_describe_each_other(folder: Path, tmp_path: Path) -> None:
     write_dataset(folder, read_release(folder, "r", Window()), tmp_path / "set", 0)
     package = json.loads((tmp_path / "set" / "datapackage.json").read_text("utf-8"))

@@ -23,7 +23,7 @@ from vanished.archive.rulings import rulings
 from vanished.archive.settings_publish import PublishSettings
 from vanished.errors import UsageError
 from vanished.explain.fate import Fate
-from vanished.explain.window import Window
+from vanished.explain.window import Window, known_at
 from vanished.model import DAY, Cause, Micros, State
 from vanished.publish import crowds, gate, numbers, scrub
 from vanished.publish.gate import Decided, Gate, Item, Passed, Why, Withheld, down, up
@@ -107,12 +107,15 @@ def read_release(folder: Path, name: str, window: Window) -> Release:
     with past_of(folder, window) as past:
         lost = _lost_accounts(past.accounts())
         door = Gate(rules, naming, decided, lost, names, past.sealed)
-        posts = past.posts()
-        return _released(name, past, posts, door)
+        today = past.posts_today()
+        posts = today if window.until is None else known_at(today, window.until)
+        return _released(name, past, posts, _through(posts, today, door), door)
 
 
-def _released(name: str, past: Past, posts: pa.Table, door: Gate) -> Release:
-    items, fates = _through(posts, door)
+def _released(
+    name: str, past: Past, posts: pa.Table, items: Sequence[Passed | Withheld], door: Gate
+) -> Release:
+    fates = [int(item.fate) for item in items]
     counted = _counted(posts, fates)
     found = crowds.crowded(items, counted.account, counted.platform, door.rules.k)
     stay = [
@@ -152,10 +155,20 @@ def items_of(posts: pa.Table) -> Iterable[Item]:
             yield Item(**row)
 
 
-def _through(posts: pa.Table, door: Gate) -> tuple[list[Passed | Withheld], list[int]]:
-    """What the gate says to each post, and its fate as reviewed."""
-    items = [door.passed(item) for item in items_of(posts)]
-    return items, [int(item.fate) for item in items]
+def _through(posts: pa.Table, today: pa.Table, door: Gate) -> list[Passed | Withheld]:
+    """What the gate says to each post of a window, which is row by row one of `today`.
+
+    What must stay today stays, also in a release of how things stood before.
+    """
+    if posts is today:
+        return [door.passed(item) for item in items_of(posts)]
+    found: list[Passed | Withheld] = []
+    for then, now in zip(items_of(posts), items_of(today), strict=True):
+        stays = door.passed(now)
+        if isinstance(stays, Withheld):
+            stays = Withheld(stays.post, door.reviewed(then).fate, stays.why)
+        found.append(stays if isinstance(stays, Withheld) else door.passed(then))
+    return found
 
 
 def _counted(posts: pa.Table, fates: Sequence[int]) -> Counted:
