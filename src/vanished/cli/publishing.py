@@ -34,11 +34,13 @@ def preview(
     """What a release would tell, what would be withheld, and why; writes nothing."""
     from collections import Counter
 
-    from vanished.publish.preview import Preview
     from vanished.publish.takedowns import requests
 
+    told = _release(folder, release, since, until)
+    from vanished.publish.preview import Preview
+
     states = Counter(request.state for request in requests(folder))
-    found = Preview(_release(folder, release, since, until), states, rows)
+    found = Preview(told, states, rows)
     say(found.facts(), found.text(), as_json)
 
 
@@ -53,9 +55,10 @@ def dataset(
 ) -> None:
     """A data set for others: Parquet, CSV and JSON Lines with dictionary, citation and hashes."""
     from vanished.clock import SystemClock
-    from vanished.publish.dataset import write_dataset
 
     found = _release(folder, release, since, until)
+    from vanished.publish.dataset import write_dataset
+
     done = write_dataset(folder, found, target, SystemClock().now())
     say(done.facts(), done.text(), as_json)
 
@@ -69,6 +72,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check a data set against its manifest and signature; exit 1 if anything was changed."""
+    from vanished.publish.past import need_extra
+
+    need_extra()
     from vanished.publish.dataset import check_dataset
 
     found = check_dataset(target, key)

@@ -7,7 +7,6 @@ only for names that must not leave. Nothing is written.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from vanished.archive.observatory import Observatory
 from vanished.archive.pseudonyms import for_release
 from vanished.archive.rulings import rulings
 from vanished.archive.settings_publish import PublishSettings
-from vanished.errors import UsageError
 from vanished.explain.fate import Fate
 from vanished.explain.window import Window, known_at
 from vanished.model import DAY, Cause, Micros, State
@@ -30,12 +28,12 @@ from vanished.publish.gate import Decided, Gate, Item, Passed, Why, Withheld, do
 from vanished.publish.known_names import KnownNames
 from vanished.publish.numbers import ALL, NEVER, OTHERS, Counted
 from vanished.publish.past import Past, past_of
+from vanished.publish.release_name import check_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 METHODS: Final = (gate.METHOD, crowds.METHOD, numbers.METHOD, scrub.METHOD)
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BATCH: Final = 10_000  # posts that are objects at once, beside what passed
 
 
@@ -80,16 +78,6 @@ class Release:
     def widths(self) -> dict[int, int]:
         """How many rows have their times rounded to so many seconds; 0: they have none."""
         return dict(sorted(Counter(row.rounded // 1_000_000 for row in self.rows).items()))
-
-
-def check_name(name: str) -> str:
-    """`name` if a release can be called so. Raises UsageError."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"A release cannot be called '{name[:40]}'; give 1 to 64 of a-z, 0-9, '.', '_' and '-',"
-            " such as 2026-11."
-        )
-    return name
 
 
 def read_release(folder: Path, name: str, window: Window) -> Release:

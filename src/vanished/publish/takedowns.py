@@ -18,7 +18,7 @@ from vanished.archive.pseudonyms import for_release
 from vanished.archive.rulings import Ruling, add_ruling, rulings
 from vanished.errors import UsageError
 from vanished.model import Cause, Micros, at
-from vanished.publish.release import check_name
+from vanished.publish.release_name import check_name
 
 LONGEST: Final = 500  # characters of a reason or a note
 
