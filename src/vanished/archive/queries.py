@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,22 @@ from vanished.archive.mapping import (
     HOST,
     POSTS,
     POSTS_BY_ID,
+<<<<<<< HEAD
     SILENCE,
     STREAM,
     account_row,
     post_row,
 )
 from vanished.archive.rows import AccountRow, PostRow, Scheduled, Silence, StreamPlace
+=======
+    STREAM,
+    WHO_ACCOUNT,
+    WHO_POST,
+    account_row,
+    post_row,
+)
+from vanished.archive.rows import AccountRow, PostRow, Scheduled, StreamPlace
+>>>>>>> 3a1f4c3c9a4f953ecb5248a54be1f812fae8b637
 from vanished.archive.vault import Vault
 from vanished.model import ENDED, Micros, Observation, State, Verdict
 from vanished.net.address import host_of
@@ -74,6 +84,22 @@ class Reading(ABC):
             found = connection.execute(sa.select(present.accounts)).mappings().all()
         accounts = [account_row(row, self.vault).account for row in found]
         return {account.key: account.name or account.native_id for account in accounts}
+
+    def account_identities(self) -> Iterator[str]:
+        """Everything that names an account on its platform, so that it can be kept from leaving."""
+        with self._engine.connect() as connection:
+            for (sealed,) in connection.execute(sa.select(present.accounts.c.who)):
+                yield from filter(None, self.vault.open_list(sealed, WHO_ACCOUNT))
+
+    def post_identities(self) -> Iterator[str]:
+        """Native ids and addresses of all posts, and the ids of those that they repeat.
+
+        A million take some ten seconds.
+        """
+        query = sa.select(present.posts.c.who).execution_options(yield_per=MOST_BOUND)
+        with self._engine.connect() as connection:
+            for (sealed,) in connection.execute(query):
+                yield from filter(None, self.vault.open_list(sealed, WHO_POST))
 
     def account_verdicts(self) -> dict[int, Verdict]:
         """Verdicts on accounts, by row number."""

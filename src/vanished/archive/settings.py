@@ -19,9 +19,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from vanished.archive import settings_asking, settings_proof
+from vanished.archive import settings_asking, settings_proof, settings_publish
 from vanished.archive.settings_asking import Asking, CanarySettings, Key, Proxies
 from vanished.archive.settings_proof import CaptureSettings, LogSettings
+from vanished.archive.settings_publish import PublishSettings
 from vanished.archive.stamps import StampSettings
 from vanished.archive.toml import Reader
 from vanished.errors import ConfigError
@@ -30,6 +31,10 @@ FILE = "observatory.toml"
 
 Steps = tuple[tuple[float, float], ...]
 MOST_TERMS = 2000
+TABLES = (
+    *("watch", "hosts", "net", "judge", "canaries", "journal", "capture", "log", "stamps"),
+    "publish",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     stamps: StampSettings = field(default_factory=StampSettings)
     canaries: CanarySettings = field(default_factory=CanarySettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
     asking: Mapping[str, Asking] = field(default_factory=dict)  # by platform, see `asked`
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     reader: Reader = field(
@@ -124,8 +130,7 @@ def parse(text: str, path: Path) -> Settings:
         reason = re.sub(r"\s*\(at .*\)", "", str(error))
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}.") from None
     reader = Reader(path, text)
-    tables = ["watch", "hosts", "net", "judge", "canaries", "journal", "capture", "log", "stamps"]
-    reader.keys("", given, ["observatory", *tables, "sources"])
+    reader.keys("", given, ["observatory", *TABLES, "sources"])
     head = reader.table(given, "observatory")
     reader.keys("observatory", head, ["id"])
     identity = head.get("id")
@@ -148,6 +153,7 @@ def parse(text: str, path: Path) -> Settings:
         stamps=settings_proof.stamps(reader, reader.table(given, "stamps")),
         sources=sources,
         reader=reader,
+        publish=settings_publish.publish(reader, reader.table(given, "publish")),
         canaries=settings_asking.canaries(reader, reader.table(given, "canaries"), judge.fresh_s),
         asking={
             platform: settings_asking.asking(reader, platform, table, net.proxies)

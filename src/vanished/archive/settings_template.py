@@ -80,6 +80,22 @@ upgrade_every_s = 3600       # how often pending stamps are asked after
 # first = {{ url = "https://tsa.example.org", root = "tsa-root.pem" }}
 # headers = "headers.txt"    # Bitcoin block headers, to confirm calendars' attestations
 
+[publish]
+k = 5                        # accounts that every published number or row rests on, at least
+round_s = 3600               # published times are rounded to so many seconds, or more
+link_accounts = false        # whether published rows say which posts share an account
+title = ""                   # of data sets and the site
+publisher = ""               # who publishes, as it is to be cited
+license = ""                 # of what is published, such as "CC-BY-4.0"
+contact = ""                 # where to ask that something be taken down
+# [[publish.words]]          # words are published under such a rule only; docs/publishing.md
+# platforms = ["wechat"]     # whose words: of these platforms, of these accounts, or of both
+# accounts = ["c2f4m7q3x6w5b7na"]
+# ground = "outlet"          # or "public-figure", "consent", "reviewed"
+# decided_by = "the editors"
+# decided_at = 2026-11-01
+# alive = false              # also words of posts that nobody took away
+
 {sources}"""
 
 SOURCES = """\

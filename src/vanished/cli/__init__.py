@@ -18,6 +18,7 @@ from vanished.cli import (
     measuring,
     reaching,
     keeping_reach,
+    publishing,
     lab_cleaning,
     proving,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "measuring",
     "observing",
     "proving",
+    "publishing",
     "reaching",
     "reading",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,10 +48,20 @@ class Past:
 
         return met_within(arrow.posts(self._past), self.window)
 
+    def posts_today(self) -> pa.Table:
+        """The same posts as they are known today, whatever the window's end."""
+        import pyarrow.compute as pc
+
+        from vanished.archive import arrow
+        from vanished.explain.window import met_within
+
+        posts = met_within(arrow.posts(self._past), replace(self.window, until=None))
+        if self.window.until is None:
+            return posts
+        return posts.filter(pc.less(posts["first_seen_at"], self.window.until))
+
     def of_platform(self, platform: str) -> pa.Table:
         """Posts of this platform instead of the window's."""
-        from dataclasses import replace
-
         from vanished.archive import arrow
         from vanished.explain.window import met_within
 
