@@ -1,0 +1,130 @@
+"""One HTTP/1.1 request over an open connection (df-001), and how fast its page came.
+
+In: a connection, plain or encrypted, and what is asked. Out: the step; what was received before a
+failure stays in it. Redirects are followed by whoever asks, not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import h11
+
+from vanished.reach import failures
+from vanished.reach.door import failure_of
+from vanished.reach.probe_tcp import Connection
+from vanished.reach.probe_tls import tls_failure
+from vanished.reach.run import Run
+from vanished.reach.steps import Exchange, HeadersList, Request, Response, Words, words
+
+HEADERS = {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.9",
+    "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/141.0.0.0 Safari/537.36",
+}
+"""What OONI's probes send, too: an answer must not depend on an odd client."""
+
+
+@dataclass(slots=True)
+class _Answer:
+    """An answer while it comes."""
+
+    code: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    truncated: bool = False
+    first_s: float = 0.0  # when its head came
+    last_s: float = 0.0  # when its last bytes came
+
+
+async def request(
+    run: Run,
+    connection: Connection,
+    url: str,
+    *,
+    method: str = "GET",
+    host: str = "",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    limit_s: float | None = None,
+) -> Exchange:
+    """Ask once for `url`, with `host` in the Host header; the step is appended to `run`."""
+    t0 = run.now()
+    parts = urlsplit(url)
+    asked = {"Host": host or parts.netloc.rpartition("@")[2], **(headers or HEADERS)}
+    if body or method == "POST":
+        asked["Content-Length"] = str(len(body))
+    asked["Connection"] = "close"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    answer, failure = _Answer(), None
+    try:
+        talk = _talk(run, connection, method, target, asked, body, answer)
+        await asyncio.wait_for(talk, limit_s or run.limits.http_s)
+    except h11.RemoteProtocolError as error:
+        broken = "closed" in str(error) or "incomplete" in str(error)
+        failure = failures.EOF if broken else "http_parse_error"
+    except (ssl.SSLError, EOFError) as error:
+        failure = tls_failure(error)
+    except (OSError, TimeoutError) as error:
+        failure = failure_of(error)
+    step = Exchange(
+        request=Request(
+            url=url, method=method, headers=dict(asked), headers_list=tuple(asked.items()),
+            body=words(body), x_transport="tcp",
+        ),
+        response=_response(answer),
+        failure=failure, address=connection.place, network="tcp", alpn=connection.alpn or None,
+        t0=t0, t=run.now(), tags=connection.tags, transaction_id=connection.transaction,
+    )  # fmt: skip
+    run.requests.append(step)
+    return step
+
+
+async def _talk(
+    run: Run,
+    connection: Connection,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    answer: _Answer,
+) -> None:
+    """Send a request and read its answer into `answer`."""
+    wire = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 17)
+    sent = wire.send(h11.Request(method=method, target=target, headers=[*headers.items()]))
+    sent = (sent or b"") + (wire.send(h11.Data(body)) or b"" if body else b"")
+    await connection.send(sent + (wire.send(h11.EndOfMessage()) or b""))
+    while True:
+        event = wire.next_event()
+        if event is h11.NEED_DATA:
+            wire.receive_data(await connection.receive())
+        elif isinstance(event, h11.Response):
+            answer.code, answer.headers = event.status_code, [*event.headers.raw_items()]
+            answer.first_s = answer.last_s = run.now()
+        elif isinstance(event, h11.Data):
+            answer.last_s = run.now()
+            room = run.limits.body_bytes - len(answer.body)
+            answer.body += event.data[:room]
+            if len(event.data) > room:
+                answer.truncated = True
+                return
+        elif not isinstance(event, h11.InformationalResponse):
+            return
+
+
+def _response(answer: _Answer) -> Response | None:
+    if not answer.code:
+        return None
+    listed: HeadersList = tuple((words(key), words(value)) for key, value in answer.headers)
+    first: dict[str, Words] = {}
+    for key, value in answer.headers:
+        first.setdefault(key.decode("latin-1"), words(value))
+    return Response(
+        code=answer.code, headers=first, headers_list=listed, body=words(bytes(answer.body)),
+        body_is_truncated=answer.truncated,
+    )  # fmt: skip
