@@ -130,11 +130,11 @@ def _csv(table: pa.Table) -> bytes:
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(table.column_names)
     for row in table.to_pylist():
-        writer.writerow([_plain(value) for value in row.values()])
+        writer.writerow([defused(value) for value in row.values()])
     return b"\xef\xbb\xbf" + buffer.getvalue().encode()  # spreadsheets take it for UTF-8 only so
 
 
-def _plain(value: Any) -> Any:
+def defused(value: Any) -> Any:
     """A value that no spreadsheet takes for a formula."""
     if isinstance(value, (list, tuple)):
         value = "; ".join(str(each) for each in value)

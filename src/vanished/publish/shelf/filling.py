@@ -53,13 +53,17 @@ def fill(folder: Path) -> Filled:
     what opening the observatory raises.
     """
     begun = time.monotonic()
-    with Observatory.open(folder) as observatory, storing(folder), _shelf(folder) as shelf:
-        with observatory.past() as past:
-            past.execute(f"set memory_limit = '{MEMORY}'")
-            past.execute("set threads = 1")  # the watch and the readers have the others
-            work = _Work(past, shelf, observatory.journal)
-            anew, losses = work.done(observatory.settings.id, observatory.sealed)
-            version = int(work.fact("version"))
+    with (
+        Observatory.open(folder) as observatory,
+        storing(folder),
+        _shelf(folder) as shelf,
+        observatory.past() as past,
+    ):
+        past.execute(f"set memory_limit = '{MEMORY}'")
+        past.execute("set threads = 1")  # the watch and the readers have the others
+        work = _Work(past, shelf, observatory.journal)
+        anew, losses = work.done(observatory.settings.id, observatory.sealed)
+        version = int(work.fact("version"))
     return Filled(version, anew, losses, time.monotonic() - begun)
 
 
@@ -221,9 +225,9 @@ class _Work:
     @staticmethod
     def _row(number: int | None, row: Sequence[Any]) -> tuple[Any, ...]:
         """A row of `losses` from one of _ROWS."""
-        post, account, platform, state, causes, confidence, judged, published, seen, alive, gone = row[
-            :11
-        ]
+        post, account, platform, state, causes, confidence, judged, published, seen, alive, gone = (
+            row[:11]
+        )
         title, text = row[-2:]
         authors = int(Cause.AUTHOR.value in causes.split(","))
         return (
@@ -239,7 +243,9 @@ class _Work:
             (0, self.journal.scan(OBSERVATIONS, fresh), self.journal.scan(POSTS, fresh)),
             (1, "select * from tail_observations", "select * from tail_posts"),
         ):
-            for row in self.past.cursor().execute(_HOURS.format(looks=looks, posts=posts)).fetchall():
+            for row in (
+                self.past.cursor().execute(_HOURS.format(looks=looks, posts=posts)).fetchall()
+            ):
                 self.shelf.execute(
                     "insert into hours values (?, ?, ?, ?, ?, ?) on conflict do update set"
                     " looks = looks + excluded.looks, failed = failed + excluded.failed,"
@@ -278,7 +284,8 @@ _SEEN: Final = """
 create table seen as
 select subject, sum(looks)::bigint as looks,
     coalesce(sum(looks) filter (kind = 'error'), 0)::bigint as failed,
-    arg_max(reposts_low, answered_at) filter (kind = 'alive' and reposts_low is not null) as reposts,
+    arg_max(reposts_low, answered_at)
+        filter (kind = 'alive' and reposts_low is not null) as reposts,
     arg_max(views_low, answered_at) filter (kind = 'alive' and views_low is not null) as views
 from due_looks group by subject
 """

@@ -17,6 +17,7 @@ from vanished.model import DAY, Cause, Confidence, Micros, State, micros
 from vanished.publish.moments import parse_moment
 from vanished.publish.shelf.grams import SCRIPTS, query
 
+
 @dataclass(frozen=True, slots=True)
 class Meanings:
     """What the names in a filter stand for, in this observatory."""
@@ -164,4 +165,3 @@ def _crossed(which: str) -> str:
         "either": f"({reposts} or {views})",
         "neither": f"{known} and not ({reposts} or {views})",
     }[which]
-

@@ -1,7 +1,7 @@
 """The shelf's file: its tables, and how it is opened.
 
-In: an observatory's folder. Out: connections to its shelf. What fills it is `filling`, what reads it
-is `reading`.
+In: an observatory's folder. Out: connections to its shelf. What fills it is `filling`, what reads
+it is `reading`.
 """
 
 from __future__ import annotations

@@ -161,6 +161,11 @@ class Shelf:
         found = self._rows("select max(hour) as hour from hours where looks > 0", {})
         return 0 if found[0]["hour"] is None else (int(found[0]["hour"]) + 1) * HOUR
 
+    def span(self) -> tuple[Micros | None, Micros | None]:
+        """The first and the last loss."""
+        row = self._rows("select min(at) as first, max(at) as last from losses", {})[0]
+        return row["first"], row["last"]
+
     def causes(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """Losses in a span by the causes that the facts leave, most first."""
         rows = self._rows(
@@ -220,9 +225,7 @@ class Shelf:
         """
         middle = "(coalesce(last_alive_at, first_gone_at) + first_gone_at) / 2 - published_at"
         known = "published_at is not null and last_alive_at is not null"
-        case = " ".join(
-            f"when delay < {end} * 1000000 then {n}" for n, end in enumerate(DELAYS)
-        )
+        case = " ".join(f"when delay < {end} * 1000000 then {n}" for n, end in enumerate(DELAYS))
         rows = self._rows(
             f"select case when not ({known}) then -1 {case} else {len(DELAYS)} end as class,"
             f" count(*) as n from (select *, {middle} as delay from losses where state = :gone"
