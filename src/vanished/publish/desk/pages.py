@@ -23,7 +23,7 @@ from vanished.model import SECOND, Micros
 from vanished.publish.desk.front import FIGURES, PALETTE, windows
 from vanished.publish.desk.links import Links
 from vanished.publish.desk.state import Desk
-from vanished.publish.desk.words import CAUSES, group
+from vanished.publish.desk.words import AGAIN, CAUSES, MOMENTS, group
 from vanished.publish.finding_shown import defused
 from vanished.publish.moments import iso
 from vanished.publish.shelf.filters import CHOICES, CROSSINGS, Filter
@@ -298,19 +298,12 @@ def changes(wordings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _timeline(row: Mapping[str, Any]) -> list[tuple[Micros, str]]:
     """Its moments, in order of time."""
-    named = (
-        ("published_at", "published, as the platform says"),
-        ("first_seen_at", "first met here"),
-        ("last_alive_at", "last proven there"),
-        ("first_gone_at", "first seen gone"),
-        ("judged_at", "judged"),
-    )
-    found = [(row[key], says) for key, says in named if row[key] is not None]
+    found = [(row[key], says) for key, says in MOMENTS.items() if row[key] is not None]
     gone = row["first_gone_at"]
     alive = [run["asked_at"] for run in row["runs"] if run["kind"] == "alive"]
     returned = [asked_at for asked_at in alive if gone is not None and asked_at > gone]
     if returned:
-        found.append((min(returned), "answered again"))
+        found.append((min(returned), AGAIN))
     return sorted(found, key=lambda one: one[0])
 
 

@@ -77,6 +77,15 @@ REASONS: Final = {
     "open": "The answers leave several causes open. None of them is chosen here.",
 }
 
+MOMENTS: Final = {
+    "published_at": "published, as the platform says",
+    "first_seen_at": "first met here",
+    "last_alive_at": "last proven there",
+    "first_gone_at": "first seen gone",
+    "judged_at": "judged",
+}
+AGAIN: Final = "answered again"
+
 
 def group(causes: list[str]) -> str:
     """The class under which a loss is counted: its one cause, or "open"."""

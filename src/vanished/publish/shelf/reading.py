@@ -64,6 +64,12 @@ class Shelf:
     def close(self) -> None:
         self._connection.close()
 
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
     @property
     def gone(self) -> bool:
         """Whether its file was taken away, as forgetting does; open it anew then."""
