@@ -23,7 +23,15 @@ import sqlalchemy as sa
 
 from vanished.archive import columns, erasing, forgetting, present, pseudonyms
 from vanished.archive.columns import Coverage
-from vanished.archive.folder import JOURNAL, READABLE, SCHEDULE, furnish, located, take_lock
+from vanished.archive.folder import (
+    JOURNAL,
+    READABLE,
+    SCHEDULE,
+    SHELF,
+    furnish,
+    located,
+    take_lock,
+)
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep, seal_old
 from vanished.archive.mapping import HOST
@@ -423,8 +431,9 @@ class Observatory(Reading):
         """Forget posts and accounts by key, see `forgetting.forget`; not while a watch runs."""
         with storage(self.folder):
             done = forgetting.forget(self._engine, self.journal, subject_keys)
-            if (self.folder / SCHEDULE).exists():  # a row's times are the post's, too
-                shutil.rmtree(self.folder / SCHEDULE)
+            for copy in (SCHEDULE, SHELF):  # a row's times are the post's, too
+                if (self.folder / copy).exists():
+                    shutil.rmtree(self.folder / copy)
         self.looks = self.acknowledged_looks()
         return done
 

@@ -23,22 +23,14 @@ from vanished.archive.mapping import (
     HOST,
     POSTS,
     POSTS_BY_ID,
-<<<<<<< HEAD
     SILENCE,
-    STREAM,
-    account_row,
-    post_row,
-)
-from vanished.archive.rows import AccountRow, PostRow, Scheduled, Silence, StreamPlace
-=======
     STREAM,
     WHO_ACCOUNT,
     WHO_POST,
     account_row,
     post_row,
 )
-from vanished.archive.rows import AccountRow, PostRow, Scheduled, StreamPlace
->>>>>>> 3a1f4c3c9a4f953ecb5248a54be1f812fae8b637
+from vanished.archive.rows import AccountRow, PostRow, Scheduled, Silence, StreamPlace
 from vanished.archive.vault import Vault
 from vanished.model import ENDED, Micros, Observation, State, Verdict
 from vanished.net.address import host_of

@@ -18,6 +18,7 @@ from vanished.cli import (
     measuring,
     reaching,
     keeping_reach,
+    showing,
     publishing,
     lab_cleaning,
     proving,
@@ -39,6 +40,7 @@ __all__ = [
     "publishing",
     "reaching",
     "reading",
+    "showing",
 ]
 
 
