@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vanished.cli.app import Folder, app, err
+from vanished.cli.app import Folder, Json, app, err, say
 from vanished.errors import UsageError
 
 
@@ -28,6 +28,7 @@ def serve(
     open_to_others: Annotated[
         bool, typer.Option(help="Allow a host that is not loopback. There is no login.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """The dashboard: what vanished, on pages in three languages, on this machine only."""
     try:
@@ -48,4 +49,12 @@ def serve(
             " pip install 'vanished[publish,explain]'."
         ) from None
     settings = DeskSettings(everything=everything, names=names)
-    serving(folder, settings, host, port, told=lambda line: err.print(line, markup=False))
+
+    def ready(address: str) -> None:
+        say({"address": address}, address, as_json)
+
+    serving(folder, settings, host, port, told=_told, ready=ready)
+
+
+def _told(line: str) -> None:
+    err.print(line, markup=False)

@@ -22,9 +22,17 @@ NICE = 5
 
 
 def serve(
-    folder: Path, settings: DeskSettings, host: str, port: int, told: Callable[[str], None]
+    folder: Path,
+    settings: DeskSettings,
+    host: str,
+    port: int,
+    told: Callable[[str], None],
+    ready: Callable[[str], None],
 ) -> None:
-    """Serve the observatory in `folder`; returns when it is interrupted. Raises VanishedError."""
+    """Serve the observatory in `folder`; returns when it is interrupted. Raises VanishedError.
+
+    `told` hears what goes on, `ready` the address as soon as a page can be had there.
+    """
     located(folder)
     listening = bound(host, port)
     name, number = listening.getsockname()[:2]
@@ -37,7 +45,7 @@ def serve(
         app, log_level="warning", access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=3,
     )  # fmt: skip
-    server = _Server(config, lambda: told(f"http://{shown}:{number}/"))
+    server = _Server(config, lambda: ready(f"http://{shown}:{number}/"))
     server.run(sockets=[listening])
     if not server.started:
         raise UsageError(f"The dashboard did not start; {server.why or 'see the message above'}.")
