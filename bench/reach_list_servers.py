@@ -15,7 +15,6 @@ import socket
 import ssl
 import struct
 import sys
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -263,10 +262,8 @@ async def serve(folder: Path) -> None:
     ]
     for name, kind, where_to in kinds:
         ports[name] = await _listen(kind, where_to)
-    began = time.process_time()
     print(json.dumps(ports), flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    print(json.dumps({"processor_s": time.process_time() - began}), flush=True)
 
 
 async def _listen(kind: Callable[[], asyncio.Protocol], hosts: list[str]) -> int:
