@@ -16,7 +16,7 @@ import ssl
 import struct
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -240,7 +240,7 @@ def contexts(folder: Path) -> ssl.SSLContext:
         return None
 
     first = made["d0.example"]
-    first.sni_callback = chosen  # type: ignore[assignment]
+    first.sni_callback = chosen
     return first
 
 
@@ -251,7 +251,7 @@ async def serve(folder: Path) -> None:
     ports = {}
     for name, lies in (("isp", True), ("honest", False)):
         made, _ = await loop.create_datagram_endpoint(
-            lambda lies=lies: Resolver(lies), local_addr=("127.0.0.1", 0)
+            partial(Resolver, lies), local_addr=("127.0.0.1", 0)
         )
         ports[name] = made.get_extra_info("sockname")[1]
     hosts = [f"127.0.77.{number}" for number in range(1, ADDRESSES + 1)]

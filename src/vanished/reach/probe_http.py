@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import h11
 
@@ -28,6 +28,12 @@ HEADERS = {
     " Chrome/141.0.0.0 Safari/537.36",
 }
 """What OONI's probes send, too: an answer must not depend on an odd client."""
+
+
+NOT_ASKED = "unknown_failure: no request that can be sent"
+_AS_IT_IS = "%/?:@!$&'()*+,;=~[]|{}^`\"<>\\"
+"""What a target may hold as it was given; a space or a letter beyond ASCII is written in percents,
+as browsers write it."""
 
 
 @dataclass(slots=True)
@@ -56,11 +62,11 @@ async def request(
     """Ask once for `url`, with `host` in the Host header; the step is appended to `run`."""
     t0 = run.now()
     parts = urlsplit(url)
-    asked = {"Host": host or parts.netloc.rpartition("@")[2], **(headers or HEADERS)}
+    asked = {"Host": host or _host(parts), **(headers or HEADERS)}
     if body or method == "POST":
         asked["Content-Length"] = str(len(body))
     asked["Connection"] = "close"
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), _AS_IT_IS)
     answer, failure = _Answer(), None
     try:
         async with asyncio.timeout(limit_s or run.limits.http_s):
@@ -68,6 +74,8 @@ async def request(
     except h11.RemoteProtocolError as error:
         broken = "closed" in str(error) or "incomplete" in str(error)
         failure = failures.EOF if broken else "http_parse_error"
+    except (h11.LocalProtocolError, UnicodeError):
+        failure = NOT_ASKED
     except (ssl.SSLError, EOFError) as error:
         failure = tls_failure(error)
     except (OSError, TimeoutError) as error:
@@ -83,6 +91,23 @@ async def request(
     )  # fmt: skip
     run.requests.append(step)
     return step
+
+
+def _host(parts: SplitResult) -> str:
+    """The Host header of an address: its name in ASCII, and the port where it is not the usual."""
+    shown = parts.netloc.rpartition("@")[2]
+    if shown.isascii():
+        return shown
+    name, colon, port = shown.partition(":")
+    return f"{ascii_name(name)}{colon}{port}"
+
+
+def ascii_name(name: str) -> str:
+    """A host's name as it is asked for; as it was where it cannot be written in ASCII."""
+    try:
+        return name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 async def _talk(
