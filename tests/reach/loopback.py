@@ -18,26 +18,35 @@ from vanished.reach.run import Limits, Run
 HOST = "127.0.0.1"
 NAME = "news.example"
 LIMITS = Limits(
-    dns_s=0.3, linger_s=0.2, connect_s=0.3, tls_s=0.5, http_s=0.5, quic_s=0.5, body_bytes=4096
-)
+    dns_s=1.0, linger_s=0.15, connect_s=1.0, tls_s=3.0, http_s=3.0, quic_s=3.0, body_bytes=4096
+)  # fmt: skip
+SHORT = Limits(
+    dns_s=0.2, linger_s=0.1, connect_s=0.2, tls_s=0.2, http_s=0.2, quic_s=0.2, body_bytes=4096
+)  # fmt: skip
+"""Where silence is what is wanted."""
+
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def loopback_door(**settings: object) -> Door:
-    """A door that lets loopback through, and is in no hurry to wait."""
-    return Door(**{"allow": networks(["127.0.0.0/8"]), "per_s": 1e6, "burst": 100, **settings})  # type: ignore[arg-type]
+def loopback_door(per_s: float = 1e6, burst: int = 100, proxy: str = "") -> Door:
+    """A door that lets loopback through, and as fast as one likes."""
+    return Door(networks(["127.0.0.0/8"]), per_s, burst, proxy)
 
 
-def loopback_run(limits: Limits = LIMITS, **settings: object) -> Run:
+def loopback_run(limits: Limits = LIMITS, door: Door | None = None) -> Run:
     """A run behind it."""
-    return Run(loopback_door(**settings), limits)
+    return Run(door or loopback_door(), limits)
 
 
 @contextlib.asynccontextmanager
 async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A server that talks so with everybody; its port."""
+    """A server that talks so with everybody, and waits for the last at its end; its port."""
+    talking: set[asyncio.Task[None]] = set()
 
     async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        talking.add(task)
         try:
             await talk(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -50,6 +59,8 @@ async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterato
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        if talking:
+            await asyncio.wait(talking, timeout=2)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

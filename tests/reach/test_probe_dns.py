@@ -17,6 +17,7 @@ from tests.reach.loopback import (
     answering,
     closed_port,
     dns_serving,
+    loopback_door,
     loopback_run,
     reset,
     serving,
@@ -137,7 +138,7 @@ async def test_waiting_for_a_turn_is_no_silence_of_the_resolver() -> None:
     """At low rates a question waits longer at the door than a resolver has time to answer."""
     async with dns_serving(says("192.0.2.7")) as (_, port):
         limits = Limits(dns_s=0.2, linger_s=0.01)
-        run = loopback_run(limits, per_s=4.0, burst=1)
+        run = loopback_run(limits, loopback_door(per_s=4.0, burst=1))
         asked = [look_up(run, NAME, Resolver("udp", HOST, port)) for _ in range(3)]
         steps = await asyncio.gather(*asked)
         await run.settled()

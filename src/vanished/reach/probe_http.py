@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request over an open connection (df-001), and how fast its page came.
+"""One HTTP/1.1 request over an open connection (df-001).
 
 In: a connection, plain or encrypted, and what is asked. Out: the step; what was received before a
 failure stays in it. Redirects are followed by whoever asks, not here.
@@ -44,8 +44,7 @@ class _Answer:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     truncated: bool = False
-    first_s: float = 0.0  # when its head came
-    last_s: float = 0.0  # when its last bytes came
+    ended: bool = False  # the other side sends nothing more
 
 
 async def request(
@@ -71,9 +70,8 @@ async def request(
     try:
         async with asyncio.timeout(limit_s or run.limits.http_s):
             await _talk(run, connection, method, target, asked, body, answer)
-    except h11.RemoteProtocolError as error:
-        broken = "closed" in str(error) or "incomplete" in str(error)
-        failure = failures.EOF if broken else "http_parse_error"
+    except h11.RemoteProtocolError:
+        failure = failures.EOF if answer.ended else "http_parse_error"
     except (h11.LocalProtocolError, UnicodeError):
         failure = NOT_ASKED
     except (ssl.SSLError, EOFError) as error:
@@ -127,19 +125,21 @@ async def _talk(
     while True:
         event = wire.next_event()
         if event is h11.NEED_DATA:
-            wire.receive_data(await connection.receive())
+            held = await connection.receive()
+            answer.ended = not held
+            wire.receive_data(held)
         elif isinstance(event, h11.Response):
             answer.code, answer.headers = event.status_code, [*event.headers.raw_items()]
-            answer.first_s = answer.last_s = run.now()
         elif isinstance(event, h11.Data):
-            answer.last_s = run.now()
             room = run.limits.body_bytes - len(answer.body)
             answer.body += event.data[:room]
             if len(event.data) > room:
                 answer.truncated = True
                 return
-        elif not isinstance(event, h11.InformationalResponse):
+        elif isinstance(event, h11.EndOfMessage):
             return
+        elif not isinstance(event, h11.InformationalResponse):
+            raise EOFError("the other side hung up")
 
 
 def _response(answer: _Answer) -> Response | None:
