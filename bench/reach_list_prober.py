@@ -2,9 +2,8 @@
 
     python -m bench.reach_list_prober FOLDER PORTS NUMBER AT_ONCE
 
-In: the servers' folder and ports. Out: one line of JSON: seconds, processor seconds, seconds that
-it stood ready while others ran, peak memory in bytes, tests, and which verdicts were wrong. Each
-measurement is written as OONI writes it, too.
+In: the servers' folder and ports. Out: one line of JSON: seconds, processor seconds, peak memory in
+bytes, tests, and which verdicts were wrong. Each measurement is written as OONI writes it, too.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ async def probe(folder: Path, ports: dict[str, int], number: int, at_once: int) 
     listed = [site.url(ports["plain"], ports["secure"]) for site in sites(number)]
     states: Counter[str] = Counter()
     wrong: list[str] = []
-    began, used, stood = time.monotonic(), time.process_time(), ready_s()
+    began, used = time.monotonic(), time.process_time()
     async with aiohttp.ClientSession() as session:
         test = WebTest(settings(folder, ports), door, AskedControl(session, ports["control"]))
         with (folder / "measurements.jsonl").open("wb") as kept:
@@ -86,7 +85,6 @@ async def probe(folder: Path, ports: dict[str, int], number: int, at_once: int) 
         "tests": states.total(),
         "seconds": time.monotonic() - began,
         "processor_s": time.process_time() - used,
-        "waited_s": ready_s() - stood,
         "peak_bytes": peak(),
         "contacted": len(door.contacted),
         "states": states,
@@ -107,15 +105,6 @@ def _wrong(one: Measurement) -> list[str]:
     if ours and ours.state == state.value and (layer is None or ours.layer == layer):
         return []
     return [f"{site.name} {site.form or 'open'}: {_state(one)} {ours.rules if ours else ''}"]
-
-
-def ready_s() -> float:
-    """Seconds that this process stood ready and did not run, as the kernel counts; 0 if it does
-    not count."""
-    try:
-        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0
 
 
 def peak() -> int:

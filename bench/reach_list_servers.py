@@ -3,8 +3,8 @@
     python -m bench.reach_list_servers FOLDER
 
 In: a folder. Out: its authority as `ca.pem`, and one line of JSON with the ports; serves until
-standard input ends. The control says what is true of a site without a look, as a server that looked
-a moment ago would. Loopback only.
+standard input ends, then says in another line what processor time that took. The control says what
+is true of a site without a look, as a server that looked a moment ago would. Loopback only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 import sys
+import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -263,7 +264,9 @@ async def serve(folder: Path) -> None:
     for name, kind, where_to in kinds:
         ports[name] = await _listen(kind, where_to)
     print(json.dumps(ports), flush=True)
+    began = time.process_time()
     await asyncio.to_thread(sys.stdin.read)
+    print(json.dumps({"processor_s": time.process_time() - began}), flush=True)
 
 
 async def _listen(kind: Callable[[], asyncio.Protocol], hosts: list[str]) -> int:
