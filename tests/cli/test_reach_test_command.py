@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.cli.test_cli import run
 from tests.cli.test_reach_commands import agree
-from tests.reach.loopback import Internet
+from tests.reach.loopback_internet import Internet
 from tests.reach.test_session import world
 from vanished.archive.making import make
 from vanished.cli import app

@@ -15,7 +15,7 @@ import pytest
 from tests.needs import needs_shared
 from tests.net.servers import raw
 from tests.net.test_proxy import running, socks5, tunnel
-from tests.reach.loopback import ALLOW, PAGE, Internet, internet
+from tests.reach.loopback_internet import ALLOW, PAGE, Internet, internet
 from tests.reach.records import GENERATED
 from vanished.errors import ConfigError, UsageError
 from vanished.lab.network_certificates import Authority

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.net.servers import free_port
 from tests.net.test_proxy import running, socks5, tunnel
-from tests.reach.loopback import ALLOW
+from tests.reach.loopback_internet import ALLOW
 from vanished.errors import ConfigError, UsageError
 from vanished.lab.reach_records import measure
 from vanished.reach.own import NOBODY, Own

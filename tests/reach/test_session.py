@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reach.loopback import ALLOW, Internet, internet
+from tests.reach.loopback_internet import ALLOW, Internet, internet
 from tests.reach.test_control import carrying, standing
 from vanished.errors import UsageError
 from vanished.reach import consent, session

@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from vanished.reach.door import NotContactedError, failure_of
 from vanished.reach.probe_http import request
 from vanished.reach.probe_tcp import Connection
 from vanished.reach.probe_tls import context, tls_failure
-from vanished.reach.run import Run, Times
+from vanished.reach.run import Run, Times, place
 from vanished.reach.steps import Answer, Binary, Query, Tags, raw
 
 SYSTEM: Final = "system"
@@ -53,27 +54,42 @@ class Resolver:
         `https://dns.example/dns-query#1.2.3.4`. Raises UsageError."""
         if text == SYSTEM:
             return cls(SYSTEM)
-        parts = urlsplit(text if "://" in text else f"udp://{text}")
-        engine = {"https": "doh", "tls": "dot"}.get(parts.scheme, parts.scheme)
-        if engine not in _PORTS or not parts.hostname:
+        bare = (
+            f"[{text}]" if text.count(":") > 1 and "://" not in text and "[" not in text else text
+        )
+        try:
+            parts = urlsplit(bare if "://" in bare else f"udp://{bare}")
+            engine = {"https": "doh", "tls": "dot"}.get(parts.scheme, parts.scheme)
+            host, port = parts.hostname or "", parts.port or _PORTS.get(engine, 0)
+        except ValueError:
+            engine, host, port = "", "", 0
+        address = parts.fragment if engine == "doh" else host
+        if engine == "doh" and host and not address:
+            raise UsageError(f"'{text}' does not say its address; add it after a #.")
+        if engine not in _PORTS or not _is_address(address):
             raise UsageError(
                 f"'{text}' is no resolver; write one such as system, 192.0.2.1, dot://192.0.2.1#"
                 "dns.example or https://dns.example/dns-query#192.0.2.1."
             )
-        port = parts.port or _PORTS[engine]
         if engine == "doh":
-            if not parts.fragment:
-                raise UsageError(f"'{text}' does not say its address; add it after a #.")
-            return cls(engine, parts.fragment, port, parts.hostname, parts.path or "/dns-query")
-        return cls(engine, parts.hostname, port, parts.fragment or parts.hostname)
+            return cls(engine, address, port, host, parts.path or "/dns-query")
+        return cls(engine, address, port, parts.fragment or address)
 
     def __str__(self) -> str:
         """As records name it (`resolver_address`)."""
         if self.engine == "doh":
             return f"https://{self.name}{self.path}"
         if self.engine == "dot":
-            return f"dot://{self.address}:{self.port}"
-        return "" if self.engine == SYSTEM else f"{self.address}:{self.port}"
+            return f"dot://{place(self.address, self.port)}"
+        return "" if self.engine == SYSTEM else place(self.address, self.port)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 NOT_ASKED: Final = "unknown_failure: no name that can be asked for"

@@ -22,10 +22,18 @@ from vanished.reach.run import Run, Times, place
 from vanished.reach.steps import Handshake, Tags
 
 _ALERTS = {
-    AlertDescription.bad_certificate: failures.BAD_CERTIFICATE,
     AlertDescription.certificate_expired: failures.BAD_CERTIFICATE,
     AlertDescription.unknown_ca: failures.UNKNOWN_AUTHORITY,
 }
+
+
+_REASONS = {
+    "issuer": failures.UNKNOWN_AUTHORITY,
+    "self-signed": failures.UNKNOWN_AUTHORITY,
+    "self signed": failures.UNKNOWN_AUTHORITY,
+    "hostname": failures.BAD_HOSTNAME,
+}
+"""What aioquic's own check says, which has one alert for all of these."""
 
 
 class _Client(QuicConnectionProtocol):
@@ -57,6 +65,9 @@ class _Client(QuicConnectionProtocol):
 def _failure(event: ConnectionTerminated) -> str:
     alert = event.error_code - QuicErrorCode.CRYPTO_ERROR
     if 0 <= alert < 256:
+        if alert == AlertDescription.bad_certificate:
+            told = (value for sign, value in _REASONS.items() if sign in event.reason_phrase)
+            return next(told, failures.BAD_CERTIFICATE)
         known = {int(key): value for key, value in _ALERTS.items()}
         return known.get(alert, f"quic_failed_handshake: alert {alert}")
     return f"quic_failed_handshake: {event.error_code}"

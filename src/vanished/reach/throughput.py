@@ -1,8 +1,8 @@
 """How fast a page comes, over some seconds.
 
-In: an address, what is asked. Out: bytes per second of the body from its first byte on, None where
-nothing came. The request is no request of the measurement: it is for a large file, and its body is
-not kept.
+In: an address, what is asked. Out: bytes of the body per second from the request on, None where
+too little came. The request is no request of the measurement: it is for a large file, and its body
+is not kept.
 """
 
 from __future__ import annotations

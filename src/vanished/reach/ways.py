@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from vanished.reach.probe_http import request
+from vanished.reach.probe_http import ascii_name, request
 from vanished.reach.probe_tcp import connect
 from vanished.reach.probe_tls import handshake
 from vanished.reach.run import Run
@@ -69,7 +69,7 @@ async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
     try:
         shaken: Handshake | None = None
         if secure:
-            name = asked.name or parts.hostname or ""
+            name = asked.name or ascii_name(parts.hostname or "")
             shaken = await handshake(
                 run, opened, name, authorities=asked.authorities, verify=asked.verify
             )
@@ -98,7 +98,7 @@ async def follow(
         if to in seen or redirects == REDIRECTS:
             return TOO_MANY
         seen.add(to)
-        host = urlsplit(to).hostname or ""
+        host = ascii_name(urlsplit(to).hostname or "")
         if not host:
             return INVALID
         addresses = [host] if literal(host) else await finds(host, redirects)
@@ -120,9 +120,10 @@ def location(step: Exchange) -> str | None:
         return None
     to = answer.header("location")
     try:
-        full = urljoin(step.request.url, to) if to else None
-        return full if full and urlsplit(full).scheme in ("http", "https") else None
-    except ValueError:
+        full = urljoin(step.request.url, to) if to else ""
+        parts = urlsplit(full)
+        return full if parts.scheme in ("http", "https") and parts.port != 0 else None
+    except ValueError:  # no address, or no port
         return None
 
 

@@ -24,6 +24,7 @@ from vanished.reach.controlling import ControlFailedError, Controlling
 from vanished.reach.door import Door
 from vanished.reach.failures import Kind, kind
 from vanished.reach.probe_dns import Resolver, look_up
+from vanished.reach.probe_http import ascii_name
 from vanished.reach.probe_quic import quic
 from vanished.reach.record import (
     Canary,
@@ -119,8 +120,7 @@ class _One:
 
     @property
     def host(self) -> str:
-        name = urlsplit(self.url).hostname or ""
-        return name if name.isascii() else name.encode("idna").decode()
+        return ascii_name(urlsplit(self.url).hostname or "")
 
     @property
     def port(self) -> int:
