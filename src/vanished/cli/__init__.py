@@ -11,13 +11,13 @@ import sys
 
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
-from vanished.cli import observing, reading, explaining, proving
+from vanished.cli import observing, reading, explaining, alerting, proving
 
 # isort: on
 from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
-__all__ = ["app", "explaining", "main", "observing", "proving", "reading"]
+__all__ = ["alerting", "app", "explaining", "main", "observing", "proving", "reading"]
 
 
 def main() -> None:
