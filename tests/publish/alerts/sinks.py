@@ -112,7 +112,6 @@ def mail_server(password: str = "") -> Iterator[Post]:
         hostname="127.0.0.1",
         port=sink.port,
         authenticator=authenticate if password else None,
-        auth_required=bool(password),
         auth_require_tls=False,
     )
     controller.start()
