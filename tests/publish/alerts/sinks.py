@@ -51,7 +51,7 @@ def hook(status: int = 200, says: bytes = b"{}", hang_s: float = 0.0) -> Iterato
                 self.end_headers()
                 self.wfile.write(sink.says)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -101,9 +101,7 @@ def test_mail_arrives_with_a_login_and_names_no_machine(world: World) -> None:
             f"mailto://bot:{SECRET}@127.0.0.1:{server.port}?from=bot@desk.example"
             "&to=reader@desk.example&mode=insecure"
         )
-        done = vanished(
-            world, "run", "--once", "--since", "2026-01-01", env={"ALERT_DESK": where}
-        )
+        done = vanished(world, "run", "--once", "--since", "2026-01-01", env={"ALERT_DESK": where})
     assert "delivered" in done.stdout, done
     (mail,) = server.mails
     assert server.logins[-1] == ("bot", SECRET)
@@ -139,7 +137,8 @@ def test_a_planted_secret_appears_nowhere_and_no_channel_stops_another(
         hook(404) as absent,
     ):
         ports = {"good": good.port, "login": refusing.port, "service": failing.port,
-                 "limited": busy.port, "absent": absent.port, "unreachable": free_port()}  # fmt: skip
+                 "limited": busy.port, "absent": absent.port,
+                 "unreachable": free_port()}  # fmt: skip
         urls = {name: url.format(port=port) for name, port in ports.items()}
         urls |= {
             "missing": f"tgram {SECRET}",
