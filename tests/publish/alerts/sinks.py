@@ -96,9 +96,7 @@ def mail_server(password: str = "") -> Iterator[Post]:
             self, server: Any, session: Session, envelope: Envelope
         ) -> str:
             content = cast(bytes, envelope.content)
-            sink.mails.append(
-                cast(EmailMessage, message_from_bytes(content, policy=policy.default))
-            )
+            sink.mails.append(message_from_bytes(content, policy=policy.default))
             return "250 taken"
 
     def authenticate(

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.publish.alerts.world import KEY, NAME, NOW, WORDS, Standing, World
-from vanished.errors import LockedError, UsageError
+from vanished.archive.folder import READABLE
+from vanished.archive.observatory import Observatory
+from vanished.errors import LockedError, ObservatoryError, UsageError
 from vanished.model import DAY, HOUR, MINUTE, Cause, Confidence, Micros, State, Verdict
 from vanished.net.proxy import ProxyAddress
 from vanished.publish.alerts.address import Address
@@ -22,6 +24,7 @@ from vanished.publish.alerts.message import Message
 from vanished.publish.alerts.rounds import Round, Rounds
 from vanished.publish.alerts.running import run_folder
 from vanished.publish.alerts.sending import Sender, Sent
+from vanished.publish.alerts.settings import load
 
 DESK = """
 [channels.desk]
@@ -318,7 +321,7 @@ def test_run_goes_on_until_it_is_stopped(world: World) -> None:
     """It looks at least once a minute, and more often for a channel that wants it."""
     seen: list[Micros] = []
 
-    async def rounds() -> None:
+    async def going() -> None:
         stop = asyncio.Event()
         clock = Standing(world.clock.at)
 
@@ -328,11 +331,43 @@ def test_run_goes_on_until_it_is_stopped(world: World) -> None:
             if len(seen) == 3:
                 stop.set()
 
+        with Observatory.open(world.folder) as observatory:
+            settings = load(world.folder, observatory.settings)
         with Ledger.open(world.folder) as ledger:
-            await Rounds(world.folder, clock, ledger, sender=Recorder()).run(stop, tell)
+            rounds = Rounds(world.folder, settings, clock, ledger, sender=Recorder())
+            await rounds.run(stop, tell)
 
-    asyncio.run(rounds())
+    asyncio.run(going())
     assert [b - a for a, b in itertools.pairwise(seen)] == [5_000_000] * 2
+
+
+def test_a_past_that_cannot_be_read_is_read_again_and_at_last_complained_of(
+    world: World,
+) -> None:
+    """A watch that rewrites the journal must not end the alerts; a broken folder must be said."""
+    manifest = world.folder / "journal"
+    done: list[Round] = []
+
+    async def going() -> None:
+        stop = asyncio.Event()
+        with Observatory.open(world.folder) as observatory:
+            settings = load(world.folder, observatory.settings)
+        with Ledger.open(world.folder) as ledger:
+            rounds = Rounds(world.folder, settings, world.clock, ledger, sender=Recorder())
+            manifest.rename(manifest.with_name("elsewhere"))
+            await rounds.run(stop, done.append)
+
+    begun = world.clock.at
+    with pytest.raises(ObservatoryError):
+        asyncio.run(going())
+    assert not done
+    assert (world.clock.at - begun) // 1_000_000 == 4 * 5
+
+
+def test_a_readable_copy_tells_nobody(world: World) -> None:
+    (world.folder / READABLE).touch()
+    with pytest.raises(UsageError, match="readable copy"):
+        go(world, Recorder())
 
 
 WRONG: Mapping[str, tuple[str, str]] = {

@@ -76,17 +76,20 @@ class Tested:
 
 
 def check_folder(folder: Path) -> list[Checked]:
-    """Every channel, then the rules that name accounts which are not watched."""
+    """Every channel, then the rules that ask for what is not to be found here."""
     need_apprise()
     with Observatory.open(folder) as observatory:
         settings = load(folder, observatory.settings)
         known = set(observatory.account_ids())
-        own = observatory.settings
+        own, sealed = observatory.settings, observatory.sealed
     found = asyncio.run(_channels(folder, settings, own))
     for rule in settings.rules:
         strangers = sum(account not in known for account in rule.accounts)
         if strangers:
             wrong = f"{strangers} of its accounts are not known here; take keys from a report."
+            found.append(Checked(rule.name, wrong=wrong))
+        if rule.terms and sealed:
+            wrong = "the words of posts are sealed on this machine, so it finds none of its terms."
             found.append(Checked(rule.name, wrong=wrong))
     return found
 

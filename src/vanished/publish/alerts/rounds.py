@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import duckdb
+
 from vanished.archive.observatory import Observatory
 from vanished.archive.settings_asking import DIRECT
 from vanished.clock import Clock
-from vanished.errors import UsageError
+from vanished.errors import DamagedError, ObservatoryError, UsageError
 from vanished.model import HOUR, MINUTE, SECOND, Micros
 from vanished.net.proxy import ProxyAddress
 from vanished.publish.alerts.choosing import Chosen, chosen, holding
@@ -29,7 +31,7 @@ from vanished.publish.alerts.looking import Looking
 from vanished.publish.alerts.message import Message, message
 from vanished.publish.alerts.quiet import is_quiet
 from vanished.publish.alerts.sending import Sender, Sent
-from vanished.publish.alerts.settings import AlertSettings, Channel, load
+from vanished.publish.alerts.settings import AlertSettings, Channel
 from vanished.publish.moments import iso
 from vanished.watch.routes import proxies_of
 
@@ -37,6 +39,7 @@ FIRST_RETRY: Final[Micros] = MINUTE
 LONGEST_RETRY: Final[Micros] = HOUR
 SHORTEST_S: Final = 5.0
 LONGEST_S: Final = 60.0
+PATIENCE: Final = 5  # rounds
 DRY: Final = "dry-run"  # number of a message that is not sent
 
 
@@ -105,35 +108,52 @@ class Rounds:
     def __init__(
         self,
         folder: Path,
+        settings: AlertSettings,
         clock: Clock,
         ledger: Ledger,
         *,
         dry: bool = False,
         sender: Sender | None = None,
     ) -> None:
-        self._folder, self._clock, self._ledger, self._dry = folder, clock, ledger, dry
+        self._folder, self._settings, self._dry = folder, settings, dry
+        self._clock, self._ledger = clock, ledger
         self._sender = sender or Sender()
         self._looking = Looking(folder, ledger)
-        self._every_s = LONGEST_S
 
     async def run(self, stop: asyncio.Event, tell: Callable[[Round], None]) -> None:
-        """Round after round until `stop` is set; `tell` hears of each."""
+        """Round after round until `stop` is set; `tell` hears of each.
+
+        A past that cannot be read once, as while it is being rewritten, is read again in the next
+        round; after `PATIENCE` rounds the ObservatoryError is raised.
+        """
+        every_s = min(channel.every_s for channel in self._settings.channels.values())
+        failures = 0
         while not stop.is_set():
-            tell(await self.once())
-            wait_s = min(LONGEST_S, max(SHORTEST_S, self._every_s))
+            try:
+                tell(await self.once())
+                failures = 0
+            except ObservatoryError:
+                failures += 1
+                if failures >= PATIENCE:
+                    raise
+            wait_s = min(LONGEST_S, max(SHORTEST_S, every_s))
             await self._clock.wait(stop, self._clock.now() + int(wait_s * SECOND), busy=False)
 
     async def once(self) -> Round:
-        """One round. Raises UsageError for settings that cannot be followed."""
-        now = self._clock.now()
+        """One round. Raises ConfigError for a proxy that is none, ObservatoryError where the folder
+        cannot be read."""
+        now, settings = self._clock.now(), self._settings
         begun = self._ledger.begun(now)
         with Observatory.open(self._folder) as observatory:
-            settings = load(self._folder, observatory.settings)
-            self._every_s = min(channel.every_s for channel in settings.channels.values())
             pending = {name: self._ledger.pending(name) for name in settings.channels}
-            events, stands = self._looking.events(
-                observatory, settings, begun, now, again=any(pending.values())
-            )
+            try:
+                events, stands = self._looking.events(
+                    observatory, settings, begun, now, again=any(pending.values())
+                )
+            except duckdb.Error as error:
+                raise DamagedError(
+                    f"the past cannot be read ({type(error).__name__}); run vanished doctor."
+                ) from error
             found = _Found(settings, proxies_of(observatory.settings), events, stands, begun, now)
         told, tasks = [], []
         waiting = set()

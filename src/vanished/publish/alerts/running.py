@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from vanished.archive.folder import READABLE
 from vanished.archive.observatory import Observatory
 from vanished.clock import Clock, SystemClock
 from vanished.errors import UsageError
@@ -44,6 +45,11 @@ async def run_folder(
     that cannot be followed, before anything is sent."""
     with Observatory.open(folder) as observatory:
         settings = load(folder, observatory.settings)
+    if (folder / READABLE).exists() and not dry:
+        raise UsageError(
+            f"{folder} is a readable copy; alerts are sent from the observatory itself, or people"
+            " are told twice."
+        )
     if settings.tells(Kind.CAMPAIGN):
         need_extra()
     if not dry:
@@ -51,7 +57,7 @@ async def run_folder(
     with Ledger.passing(folder) if dry else Ledger.open(folder) as ledger:
         if since is not None:
             ledger.keep_word("begun_at", str(since))
-        rounds = Rounds(folder, clock or SystemClock(), ledger, dry=dry, sender=sender)
+        rounds = Rounds(folder, settings, clock or SystemClock(), ledger, dry=dry, sender=sender)
         if once or dry:
             done = await rounds.once()
             tell(done)
