@@ -26,6 +26,7 @@ class Hook:
     hang_s: float = 0.0
     got: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
+    leads_to: str = ""
 
     @property
     def bodies(self) -> list[str]:
@@ -47,6 +48,8 @@ def hook(status: int = 200, says: bytes = b"{}", hang_s: float = 0.0) -> Iterato
                 sink.got.append(json.loads(content))
             with contextlib.suppress(OSError):
                 self.send_response(sink.status)
+                if sink.leads_to:
+                    self.send_header("Location", sink.leads_to)
                 self.send_header("Content-Length", str(len(sink.says)))
                 self.end_headers()
                 self.wfile.write(sink.says)

@@ -20,6 +20,7 @@ from vanished.net.proxy import ProxyAddress
 from vanished.publish.alerts.address import Address
 from vanished.publish.alerts.courier import Outcome
 from vanished.publish.alerts.ledger import Ledger
+from vanished.publish.alerts.looking import Looking
 from vanished.publish.alerts.message import Message
 from vanished.publish.alerts.rounds import Round, Rounds
 from vanished.publish.alerts.running import run_folder
@@ -111,6 +112,7 @@ def test_return_correction_and_second_loss_are_told_to_who_was_told(world: World
     world.judge(world.lost(post, {Cause.AUTHOR, Cause.PLATFORM}))
     go(world, sender)
     world.judge(world.lost(post, {Cause.PLATFORM}))
+    go(world, sender)
     go(world, sender)
     world.judge(Verdict(post, State.RETURNED), Verdict(world.posts[1], State.RETURNED))
     go(world, sender)
@@ -278,6 +280,34 @@ def test_many_losses_a_day_and_a_line_that_is_crossed(world: World) -> None:
     assert f"Post {world.posts[8]}" in body
     assert "500 reposts or 5,000 views" in body
     assert world.posts[9] not in body
+
+
+def test_what_waits_for_days_is_told_and_what_is_settled_is_not_weighed_again(
+    world: World,
+) -> None:
+    """A week without a network loses nothing; and a quiet year costs no more than a day."""
+    sender = Recorder(fails={"json://desk/": Outcome.UNREACHABLE})
+    go(world, sender)
+    world.judge(world.lost(world.posts[0]))
+    go(world, sender)
+    world.judge(world.lost(world.posts[1]))
+    go(world, sender, 7 * DAY)
+    sender.fails.clear()
+    go(world, sender, DAY)
+    go(world, sender, DAY)
+    assert [world.posts[n] in body for n, body in enumerate(sender.bodies())] == [True, True]
+    go(world, sender, DAY)
+    with Observatory.open(world.folder) as observatory, Ledger.open(world.folder) as ledger:
+        settings = load(world.folder, observatory.settings)
+        settled = ledger.settled(0)
+        found, _ = Looking(world.folder, ledger).events(
+            observatory, settings, settled, world.clock.at, again=False
+        )
+    assert settled == world.clock.at
+    assert not found
+    world.judge(Verdict(world.posts[0], State.RETURNED))
+    go(world, sender)
+    assert "is there again" in sender.bodies()[2]
 
 
 def test_a_peers_record_that_is_imported_today_is_no_news(world: World) -> None:

@@ -105,7 +105,7 @@ async def test_a_redirect_is_not_followed() -> None:
     """It would carry the secret of the address elsewhere."""
     with hook() as other, hook() as sink:
         sink.status = 307
-        sink.says = b""
+        sink.leads_to = f"http://127.0.0.1:{other.port}/"
         sent = await send(f"json://127.0.0.1:{sink.port}/", None)
         assert sent.outcome is not Outcome.DELIVERED
         assert other.asked == 0

@@ -46,7 +46,7 @@ select j.subject, j.v.state, j.v.judged_at, j.episode, j.gone.causes, j.gone.con
     p.account, coalesce(p.platform, a.platform) as platform, p.subject is not null as is_post
 from judged j
 left join (select key as subject, any_value(account) as account, any_value(platform) as platform
-    from posts group by key) p using (subject)
+    from posts semi join judged on judged.subject = posts.key group by key) p using (subject)
 left join (select key as subject, any_value(platform) as platform
     from accounts group by key) a using (subject)
 where j.gone is not null and (p.subject is not null or a.subject is not null)
@@ -61,10 +61,16 @@ _WORDS: Final = """
 select v.post, arg_max(v.title || chr(10) || v.text, v.seen_at) from versions v
 join judged j on j.subject = v.post and j.v.state = 'gone' group by 1
 """
+_SHOWN: Final = """
+create or replace temp table shown as
+select distinct subject from observations
+where answered_at >= $since and kind = 'alive' and ({reached})
+"""
 _CROSSED: Final = """
-select o.subject, min(answered_at) as at, p.account, p.platform from observations o
+select o.subject, min(answered_at) as at, p.account, p.platform
+from (select * from observations semi join shown using (subject)) o
 join (select key as subject, any_value(account) as account, any_value(platform) as platform
-    from posts group by key) p using (subject)
+    from posts semi join shown on shown.subject = posts.key group by key) p using (subject)
 where kind = 'alive' and ({reached}) group by all having min(answered_at) >= $since order by 2, 1
 """
 
@@ -157,6 +163,9 @@ def _terms_by_post(
 def _crossings(past: duckdb.DuckDBPyConnection, line: Threshold, since: Micros) -> Iterator[Event]:
     """Posts that are first proven to have reached `line` since then. Its names are our own."""
     reached = " or ".join(f"{name}_low >= {number:d}" for name, number in line.reaches.items())
+    past.execute(_SHOWN.format(reached=reached), {"since": since})
+    if not past.execute("select count(*) from shown").fetchall()[0][0]:
+        return  # the second question would read all looks
     for post, at, account, platform in past.execute(
         _CROSSED.format(reached=reached), {"since": since}
     ).fetchall():
@@ -171,13 +180,17 @@ def basis(past: duckdb.DuckDBPyConnection, now: Micros) -> Basis:
     posts = past.execute("select count(distinct key) from posts").fetchall()[0][0]
     accounts = past.execute("select count(distinct key) from accounts").fetchall()[0][0]
     looks, failed, last = past.execute(
-        "select coalesce(sum(looks) filter (last_answered_at >= $day), 0)::bigint,"
-        " coalesce(sum(looks) filter (last_answered_at >= $day and kind = 'error'), 0)::bigint,"
-        " max(last_answered_at) from observations where via <> 'import'",
+        "select coalesce(sum(looks), 0)::bigint,"
+        " coalesce(sum(looks) filter (kind = 'error'), 0)::bigint, max(last_answered_at)"
+        " from observations where last_answered_at >= $day and via <> 'import'",
         {"day": now - DAY},
     ).fetchall()[0]
+    if last is None:
+        query = "select max(last_answered_at) from observations where via <> 'import'"
+        last = past.execute(query).fetchall()[0][0]
     lost = past.execute(
         "select count(*) from (select subject, arg_max(verdicts, judged_at) as v from verdicts"
+        " where subject in (select subject from verdicts where first_gone_at >= $day)"
         " group by subject) l semi join posts p on p.key = l.subject"
         " where l.v.state = 'gone' and l.v.first_gone_at >= $day",
         {"day": now - DAY},

@@ -24,6 +24,7 @@ from vanished.publish.alerts.event import Event, identity
 
 FILE: Final = "alerts.sqlite"
 LOCK: Final = "alerts.lock"
+SETTLED: Final = "settled_at"
 _SCHEMA: Final = """
 create table if not exists meta (key text primary key, value text not null) strict;
 create table if not exists message (
@@ -135,6 +136,10 @@ class Ledger:
     def begun(self, now: Micros) -> Micros:
         """Since when things are news: the first run."""
         return int(self.word("begun_at", str(now)))
+
+    def settled(self, begun: Micros) -> Micros:
+        """Until when everything was told to everybody whom it is for."""
+        return int(self.word(SETTLED, str(begun)))
 
     def word(self, key: str, usual: str) -> str:
         """A kept word, `usual` from now on if there is none."""

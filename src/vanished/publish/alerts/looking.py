@@ -39,19 +39,19 @@ class Looking:
         self,
         observatory: Observatory,
         settings: AlertSettings,
-        begun: Micros,
+        since: Micros,
         now: Micros,
         *,
         again: bool,
     ) -> tuple[list[Event], Basis]:
-        """Everything that may be told at `now`. `again`: a message is to be sent again, perhaps
-        one that another process entered, so nothing is left for later."""
+        """Everything from `since` on that may be told at `now`. `again`: a message is to be sent
+        again, perhaps one that another process entered, so nothing is left for later."""
         terms = {term for rule in settings.rules for term in rule.terms}
         lines = {rule.line.id: rule.line for rule in settings.rules if rule.line is not None}
         with observatory.past() as past:
             past.execute(f"set memory_limit = '{MEMORY}'")
             past.execute("set threads = 1")  # the watch has the others
-            found = happened(past, begun, now, terms, list(lines.values()))
+            found = happened(past, since, now, terms, list(lines.values()))
             stands = basis(past, now)
         found += rates(settings.rules, found, now)
         if settings.tells(Kind.CAMPAIGN):

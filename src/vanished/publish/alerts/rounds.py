@@ -26,7 +26,7 @@ from vanished.publish.alerts.choosing import Chosen, chosen, holding
 from vanished.publish.alerts.courier import Outcome
 from vanished.publish.alerts.event import Event
 from vanished.publish.alerts.happened import Basis, is_news
-from vanished.publish.alerts.ledger import Ledger, Pending
+from vanished.publish.alerts.ledger import SETTLED, Ledger, Pending
 from vanished.publish.alerts.looking import Looking
 from vanished.publish.alerts.message import Message, message
 from vanished.publish.alerts.quiet import is_quiet
@@ -40,6 +40,9 @@ LONGEST_RETRY: Final[Micros] = HOUR
 SHORTEST_S: Final = 5.0
 LONGEST_S: Final = 60.0
 PATIENCE: Final = 5  # rounds
+OVERLAP: Final[Micros] = 25 * HOUR
+"""What was judged so lately is weighed again at every round; older events are, while a channel
+waits."""
 DRY: Final = "dry-run"  # number of a message that is not sent
 
 
@@ -146,9 +149,10 @@ class Rounds:
         begun = self._ledger.begun(now)
         with Observatory.open(self._folder) as observatory:
             pending = {name: self._ledger.pending(name) for name in settings.channels}
+            since = max(begun, min(self._ledger.settled(begun) - HOUR, now - OVERLAP))
             try:
                 events, stands = self._looking.events(
-                    observatory, settings, begun, now, again=any(pending.values())
+                    observatory, settings, since, now, again=any(pending.values())
                 )
             except duckdb.Error as error:
                 raise DamagedError(
@@ -173,7 +177,11 @@ class Rounds:
                 )
                 tasks.append(self._tell(channel, entered, wanted, found))
         self._looking.settle(waiting)
-        return Round([*told, *await asyncio.gather(*tasks)])
+        done = Round([*told, *await asyncio.gather(*tasks)])
+        # Behind a message that was under way there may be more.
+        if not (done.failed or any(pending.values()) or any(each.waits for each in told)):
+            self._ledger.keep_word(SETTLED, str(now))
+        return done
 
     def _wanted(self, channel: Channel, entered: Pending | None, found: _Found) -> list[Chosen]:
         """What the message under way is about as far as it still holds, or a new one would be."""

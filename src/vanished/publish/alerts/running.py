@@ -19,7 +19,7 @@ from vanished.clock import Clock, SystemClock
 from vanished.errors import UsageError
 from vanished.model import Micros
 from vanished.publish.alerts.event import Kind
-from vanished.publish.alerts.ledger import Ledger
+from vanished.publish.alerts.ledger import SETTLED, Ledger
 from vanished.publish.alerts.rounds import Round, Rounds
 from vanished.publish.alerts.sending import Sender
 from vanished.publish.alerts.settings import load
@@ -57,6 +57,7 @@ async def run_folder(
     with Ledger.passing(folder) if dry else Ledger.open(folder) as ledger:
         if since is not None:
             ledger.keep_word("begun_at", str(since))
+            ledger.keep_word(SETTLED, str(since))
         rounds = Rounds(folder, settings, clock or SystemClock(), ledger, dry=dry, sender=sender)
         if once or dry:
             done = await rounds.once()
