@@ -25,7 +25,6 @@ _RANK: Final = {Confidence.LOW: 0, Confidence.MEDIUM: 1, Confidence.HIGH: 2}
 class Kind(StrEnum):
     """What happened, in the order in which a message tells it."""
 
-    OPERATOR = "operator"  # a finding of the doctor or of canaries
     RATE = "rate"  # as many losses within a day as a rule has named
     CAMPAIGN = "campaign"
     ACCOUNT = "account"  # an account was lost; its posts count with it
@@ -34,6 +33,7 @@ class Kind(StrEnum):
     BACK = "back"  # no longer judged lost, without a sight of it: a false alarm is taken back
     ANEW = "anew"  # still lost, with other causes than were told
     CROSSING = "crossing"  # a post has reached a line of spread
+    OPERATOR = "operator"  # a finding of the doctor or of canaries: last, as they may be many
 
 
 @dataclass(frozen=True, slots=True)
