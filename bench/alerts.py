@@ -63,8 +63,9 @@ for n in range({ROUNDS}):
     asyncio.run(run_folder(Path(sys.argv[1]), lambda r: events.append(r.told[0].events), once=True,
                 dry=False, since=None if n else {BEGIN}, clock=clock, sender=Mute()))
     seconds.append(time.monotonic() - begun)
-import resource
-print(json.dumps([seconds, events, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+# getrusage would count what the process that started this one had, too
+peak = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
+print(json.dumps([seconds, events, int(peak.split()[1])]))
 """
 
 
@@ -88,7 +89,7 @@ def run() -> tuple[list[Claim], list[Peer]]:
         Claim("events of the first round", events[0], "events", "none", True),
         Claim("the first round", seconds[0], "s", "none", True),
         at_most("a later round, median", later[len(later) // 2], "s", 10.0),
-        at_most("peak memory of a round", memory / 1024, "MiB", 1024.0),
+        at_most("peak memory of a round", memory / 1024, "MiB", 512.0),
         Claim("events told twice", sum(events[1:]), "events", "= 0", not sum(events[1:])),
         at_most("one round with a message into a live Synapse room", arrived, "s", 15.0),
     ], []
