@@ -20,6 +20,7 @@ from vanished.cli import (
     keeping_reach,
     showing,
     publishing,
+    alerting,
     lab_cleaning,
     proving,
 )
@@ -29,6 +30,7 @@ from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
 __all__ = [
+    "alerting",
     "app",
     "explaining",
     "keeping_reach",
