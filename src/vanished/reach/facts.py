@@ -36,6 +36,7 @@ FACTS = frozenset(
         "dns_refused",
         "dns_refused_repeated",
         "dns_dropped",
+        "dns_dropped_some",
         "dns_ghost",
         "dns_wildcard",
         "dns_mismatch",

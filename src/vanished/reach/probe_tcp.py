@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +18,7 @@ from vanished.reach.run import Run, place
 from vanished.reach.steps import Tags, TcpConnect, TcpStatus
 
 _READ: Final = 1 << 16
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
@@ -97,8 +100,12 @@ class Connection:
         except OSError:
             return
 
-    def close(self) -> None:
-        """Close it, with no goodbye."""
+    def close(self, *, abort: bool = False) -> None:
+        """Close it. `abort`: with a reset, so that the kernel does not go on sending what was not
+        answered, which a censor that remembers would take for another try."""
+        if abort:
+            with suppress(OSError):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self.socket.close()
 
 

@@ -65,6 +65,7 @@ async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
     step, opened = await connect(run, address, parts.port or (443 if secure else 80), tags=tags)
     if opened is None:
         return Tried(step)
+    tried = Tried(step)
     try:
         shaken: Handshake | None = None
         if secure:
@@ -72,13 +73,13 @@ async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
             shaken = await handshake(
                 run, opened, name, authorities=asked.authorities, verify=asked.verify
             )
-            if shaken.failure:
-                return Tried(step, shaken)
-        if not asked.page:
-            return Tried(step, shaken)
-        return Tried(step, shaken, await request(run, opened, asked.url, host=asked.host))
+        tried = Tried(step, shaken)
+        if asked.page and not (shaken and shaken.failure):
+            answer = await request(run, opened, asked.url, host=asked.host)
+            tried = Tried(step, shaken, answer)
+        return tried
     finally:
-        opened.close()
+        opened.close(abort=tried.failure is not None)
 
 
 Finds = Callable[[str, int], Awaitable[Sequence[str]]]
