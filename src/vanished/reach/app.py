@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ APP_TEST: Final = "vanished_app"
 _RANGE = re.compile(r"\{(\d{1,3})\.\.(\d{1,3})\}")
 _KEYS = ["name", "title", "test_name", "test_version", "dated", "sources", "risk", "server", "part"]
 _PART_KEYS = ["name", "needs", "endpoints", "method", "status", "authorities", "note"]
+_PART_KEYS += ["asn", "networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,12 @@ class Endpoint:
     status: tuple[int, ...] = ()
     authorities: str = ""
     sni: str = ""
+    asn: int = 0  # whose addresses the host's are,
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # namely in these
+
+    def belongs(self, address: str) -> bool:
+        """Whether an address is the provider's, as far as the list says."""
+        return any(ip_address(address) in one for one in self.networks)
 
     @property
     def scheme(self) -> str:
@@ -132,7 +140,7 @@ def parse(text: str, path: Path, server: str = "") -> App:
     reader.keys("", given, _KEYS)
     for key in ("name", "title"):
         if not isinstance(given.get(key), str) or not given[key]:
-            raise reader.fail("", key, f"{key} is missing; write {key} = \"…\".")
+            raise reader.fail("", key, f'{key} is missing; write {key} = "…".')
     dated = given.get("dated")
     if not isinstance(dated, date):
         raise reader.fail("", "dated", "dated is missing: the day on which the list was checked.")
@@ -151,7 +159,7 @@ def parse(text: str, path: Path, server: str = "") -> App:
     if sum(len(part.endpoints) for part in made) > MOST_ENDPOINTS:
         raise reader.fail("", "part", f"an app has {MOST_ENDPOINTS} endpoints at most.")
     if all(part.needs == "none" for part in made):
-        raise reader.fail("", "part", "no part counts; give one needs = \"all\" or \"any\".")
+        raise reader.fail("", "part", 'no part counts; give one needs = "all" or "any".')
     return App(
         name=given["name"], title=given["title"], parts=made, dated=dated,
         sources=reader.texts("", given, "sources", "texts"), risk=risk,
@@ -173,6 +181,9 @@ def _part(reader: Reader, given: Any, server: str, folder: Path) -> Part:
     status = given.get("status", [])
     if not isinstance(status, list) or not all(isinstance(one, int) for one in status):
         raise reader.fail("part", "status", "status is a list of numbers, such as [200].")
+    asn, networks = given.get("asn", 0), _networks(reader, given)
+    if not isinstance(asn, int) or bool(asn) != bool(networks):
+        raise reader.fail("part", "asn", "asn is a number, and goes with networks.")
     file = str(given.get("authorities", ""))
     if file and not (folder / file).is_file():
         raise reader.fail("part", "authorities", f"there is no file {folder / file}.")
@@ -183,10 +194,19 @@ def _part(reader: Reader, given: Any, server: str, folder: Path) -> Part:
             endpoints.append(
                 Endpoint(
                     url, str(given.get("method", "GET")), tuple(status),
-                    str(folder / file) if file else "",
+                    str(folder / file) if file else "", "", asn, networks,
                 )
             )  # fmt: skip
     return Part(str(given.get("name", "app")), needs, tuple(endpoints))
+
+
+def _networks(reader: Reader, given: Mapping[str, Any]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The provider's own networks."""
+    written = reader.texts("part", given, "networks", "networks")
+    try:
+        return tuple(ip_network(one) for one in written)
+    except ValueError as error:
+        raise reader.fail("part", "networks", f"{error}.") from None
 
 
 def _spread(line: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ fetched by a second handshake that does not check, and stands in the same step.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
 from functools import lru_cache
@@ -27,8 +28,17 @@ _EOF: Final = ("EOF occurred", "UNEXPECTED_EOF")
 
 @lru_cache(maxsize=16)
 def context(authorities: str = "", verify: bool = True) -> ssl.SSLContext:
-    """A client's settings; `authorities` is a file of certificates, "" for the system's."""
-    made = ssl.create_default_context(cafile=authorities or None)
+    """A client's settings; `authorities` are files of certificates, joined as a search path is.
+
+    "" stands for the system's, also as one of several.
+    """
+    given = authorities.split(os.pathsep)
+    made = ssl.create_default_context(cafile=given[0] or None)
+    for file in given[1:]:
+        if file:
+            made.load_verify_locations(file)
+        else:
+            made.load_default_certs()
     made.set_alpn_protocols(["http/1.1"])
     if not verify:
         made.check_hostname = False
