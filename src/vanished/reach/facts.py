@@ -10,6 +10,7 @@ from __future__ import annotations
 from statistics import median
 
 from vanished.reach.facts_dns import dns_facts
+from vanished.reach.facts_goaround import go_around_facts
 from vanished.reach.facts_page import page_facts
 from vanished.reach.facts_parts import part_facts
 from vanished.reach.facts_settings import DEFAULT, Facts, VerdictSettings
@@ -83,6 +84,15 @@ FACTS = frozenset(
         "unexpected_answer",
         "unexpected_to_control",
         "unproven_address",
+        "around_works",
+        "around_cut",
+        "flight_lost",
+        "flight_lost_repeated",
+        "around_silent",
+        "around_silent_repeated",
+        "address_silent",
+        "around_stopped",
+        "around_fails_elsewhere",
         "app_part_works",
         "app_part_blocked",
         "app_part_likely",
@@ -116,9 +126,14 @@ def facts(seen: Observation, settings: VerdictSettings = DEFAULT) -> Facts:
     found: dict[str, tuple[str, ...]] = {}
     found.update(_frame(seen))
     block = seen.measurement.keys.x_vanished
+    around = go_around_facts(block.go_around, settings) if block and block.go_around else {}
     if block and block.parts:  # the steps were judged beside the control of each server
         found.pop("no_control", None)
-        return {**found, **part_facts(block.parts)}
+        found.update(part_facts(block.parts))
+        if block.go_around:  # that its servers were reached is not that it works
+            found.pop("app_part_works", None)
+        return {**found, **around}
+    found.update(around)
     found.update(way_facts(seen, settings))
     found.update(dns_facts(seen, settings))
     found.update(page_facts(seen))
@@ -161,6 +176,9 @@ def _says_ok(seen: Observation) -> bool:
     """Whether the test's own keys state success, for tests that fetch no page."""
     keys = seen.measurement.keys
     name = seen.measurement.test_name
+    block = keys.x_vanished
+    if block and block.go_around:
+        return block.go_around.traffic is True and not block.go_around.ended
     if name == "signal":
         return keys.signal_backend_status == "ok"
     if name == "telegram":

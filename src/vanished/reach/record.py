@@ -139,6 +139,7 @@ class GoAroundSeen:
     ended: bool | None = None  # whether it was cut off while it was watched
     elsewhere: bool | None = None
     address_answers: bool | None = None  # something else came back from the server's address
+    address_answers_control: bool | None = None  # the same, to the control
     flights: tuple[Flight, ...] = ()
     failure: str | None = None
 

@@ -42,6 +42,7 @@ class Rule:
     mechanism: str | None
     says: str
     of_parts: bool = False  # layer and mechanism are those of the servers that show the facts
+    of_flight: bool = False  # the mechanism is what the first bytes look like that are stopped
 
     def holds(self, facts: Set[str]) -> bool:
         """Whether the rule applies where exactly `facts` hold."""
@@ -89,6 +90,7 @@ def _rule(held: dict[str, object], known: Collection[str]) -> Rule:
         layer=None if layer is None else str(layer),
         mechanism=None if mechanism is None else str(mechanism),
         says=str(held["says"]),
+        of_flight=held.get("of_flight") is True,
         of_parts=held.get("of_parts") is True,
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vanished.reach.facts import DEFAULT, VerdictSettings, facts
+from vanished.reach.facts_goaround import protocol
 from vanished.reach.facts_parts import blamed
 from vanished.reach.observation import Observation, observe
 from vanished.reach.record import ControlSummary, Measurement, Ours
@@ -67,6 +68,8 @@ def conclude(seen: Observation, settings: VerdictSettings = DEFAULT) -> Verdict:
     if first.of_parts and block and block.parts:
         layer, mechanism = blamed(block.parts, evidence)
         reached = "app_part_works" in found
+    if first.of_flight and block and block.go_around:
+        mechanism = protocol(block.go_around)
     return Verdict(
         target=seen.measurement.target,
         test_name=seen.measurement.test_name,
