@@ -6,13 +6,12 @@ In: a lab, a go-around that the lab serves. Out: a `GoAround` with the settings 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from vanished.lab.goaround_tor import TorNetwork
 from vanished.lab.network import NetworkLab
-from vanished.lab.network_control import lab_door, lab_settings
+from vanished.lab.network_control import LabControl, lab_door, lab_settings
 from vanished.lab.network_map import TOR
 from vanished.reach.goaround import GoAround
 from vanished.reach.goaround_settings import GoAroundSettings
@@ -57,15 +56,12 @@ def lab_around_settings(lab: NetworkLab, page: str, **more: Any) -> GoAroundSett
 class LabElsewhere:
     """The lab's control as a network in which a go-around is tried."""
 
-    def __init__(self, lab: NetworkLab, settings: GoAroundSettings) -> None:
-        self.lab, self.settings = lab, settings
+    def __init__(self, control: LabControl, settings: GoAroundSettings) -> None:
+        self.control, self.settings = control, settings
 
     async def works(self, found: GoAround) -> bool | None:
         """Whether a page comes through it there."""
         test = GoAroundTest(self.settings, lab_door(), None)
         limit_s = self.settings.tor_s if found.kind == "tor" else self.settings.client_s
-
-        def there() -> GoAroundSeen:
-            return asyncio.run(test.carried(found, GoAroundSeen(found.kind), limit_s))
-
-        return (await asyncio.to_thread(self.lab.call, "control", there)).traffic
+        tried = test.carried(found, GoAroundSeen(found.kind), limit_s)
+        return (await self.control.there(tried)).traffic
