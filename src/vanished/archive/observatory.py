@@ -238,6 +238,14 @@ class Observatory(Reading):
         with self._engine.connect() as connection:
             return {name: present.tail(connection, name, upto) for name in columns.TABLES}
 
+    def has_rows(self, name: str) -> bool:
+        """Whether a table of the past holds anything; told without starting DuckDB."""
+        if any(segment.table == name for segment in self.journal.manifest.segments):
+            return True
+        query = sa.select(present.TAILS[name].c.row).limit(1)
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def routes(self) -> list[Coverage]:
         """What is known of the ways to the platforms, in order: see `columns.ROUTES`."""
         name = columns.COVERAGE.name

@@ -19,10 +19,19 @@ import sqlalchemy as sa
 from vanished.archive import columns, forgetting, present
 from vanished.archive.columns import OBSERVATIONS
 from vanished.archive.folder import JOURNAL
-from vanished.archive.mapping import HOST, POSTS, POSTS_BY_ID, STREAM, account_row, post_row
-from vanished.archive.rows import AccountRow, PostRow, Scheduled, StreamPlace
+from vanished.archive.mapping import (
+    HOST,
+    POSTS,
+    POSTS_BY_ID,
+    SILENCE,
+    STREAM,
+    account_row,
+    post_row,
+)
+from vanished.archive.rows import AccountRow, PostRow, Scheduled, Silence, StreamPlace
 from vanished.archive.vault import Vault
 from vanished.model import ENDED, Micros, Observation, State, Verdict
+from vanished.net.address import host_of
 
 _SCHEDULED = """
     select host, platform, id, account_id, due, coalesce(published_at, first_seen_at),
@@ -162,6 +171,26 @@ class Reading(ABC):
                 row.platform: StreamPlace(self.vault.open(row.address, STREAM), row.seq, row.at)
                 for row in connection.execute(sa.select(present.streams))
             }
+
+    def accounts_by_host(self) -> dict[str, int]:
+        """How many accounts, watched or not, have their address or posts at each host."""
+        c = present.posts.c
+        found: dict[str, set[int]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(present.accounts)).mappings():
+                account = account_row(row, self.vault)
+                found.setdefault(host_of(account.account.url), set()).add(account.id)
+            for host, number in connection.execute(sa.select(c.host, c.account_id).distinct()):
+                found.setdefault(self.vault.open_often(host, HOST), set()).add(number)
+        return {host: len(numbers) for host, numbers in found.items() if host}
+
+    def silences(self) -> list[Silence]:
+        """Origins that gave no answer from a vantage when they were last asked, oldest first."""
+        c = present.silences.c
+        query = sa.select(c.origin, c.vantage, c.since, c.last_at, c.failures).order_by(c.since)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Silence(self.vault.open(row[0], SILENCE), *row[1:]) for row in rows]
 
     def last_looking(self) -> Micros | None:
         """The watch's latest sign of life; None if it never ran."""

@@ -12,12 +12,23 @@ import sys
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
 from vanished.cli import observing, reading, explaining, proving
+from vanished.cli import measuring, reaching, keeping_reach
 
 # isort: on
 from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
-__all__ = ["app", "explaining", "main", "observing", "proving", "reading"]
+__all__ = [
+    "app",
+    "explaining",
+    "keeping_reach",
+    "main",
+    "measuring",
+    "observing",
+    "proving",
+    "reaching",
+    "reading",
+]
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ class Past:
     sealed: bool
     window: Window
     _past: duckdb.DuckDBPyConnection
+    _of: Observatory
 
     def posts(self) -> pa.Table:
         """Posts that were first met in the window, as they were known at its end."""
@@ -84,6 +85,27 @@ class Past:
 
         return arrow.coverage(self._past)
 
+    def looks(self, posts: pa.Table) -> pa.Table:
+        """How often these posts were looked at, by day."""
+        from vanished.archive import arrow
+
+        return arrow.looks(self._past, posts)
+
+    def measurements(self) -> pa.Table:
+        """What was measured of networks in the window. The present is asked which sites are those
+        of a few accounts, so that none of these is named."""
+        from vanished.archive import arrow
+        from vanished.archive.kept_measurements import measurements, shown_names
+
+        since, until = self.window.since, self.window.until
+        found = [
+            one
+            for one in measurements(self._of)
+            if (since is None or one.measured_at >= since)
+            and (until is None or one.measured_at < until)
+        ]
+        return arrow.measurements(found, shown_names(self._of, found))
+
 
 @contextmanager
 def past_of(folder: Path, window: Window) -> Iterator[Past]:
@@ -91,7 +113,7 @@ def past_of(folder: Path, window: Window) -> Iterator[Past]:
     need_extra()
     with Observatory.open(folder) as observatory, observatory.past() as past:
         past.execute(f"set memory_limit = '{MEMORY}'")  # what needs more spills
-        yield Past(observatory.settings.id, observatory.sealed, window, past)
+        yield Past(observatory.settings.id, observatory.sealed, window, past, observatory)
 
 
 def need_extra() -> None:

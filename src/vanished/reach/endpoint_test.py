@@ -67,17 +67,27 @@ class OneEndpoint(OnePage):
         end = self.endpoint
         scheme = "https" if self.secure else "http"
         at = end.sni or (f"[{end.host}]" if ":" in end.host else end.host)
-        url = end.url if end.scheme in ("http", "https") and not end.sni else f"{scheme}://{at}/"
-        if end.scheme in ("tcp", "tls") or (end.sni and end.scheme == "https"):
-            url = f"{scheme}://{at}:{end.port}/"
-        found = [self.host] if literal(self.host) else addresses
-        places = [place(one, self.port) for one in found] if self.port else []
+        paged = end.scheme in ("http", "https") and not end.sni
+        url = end.url if paged else f"{scheme}://{at}/"
+        places = [self.host] if literal(self.host) else [*addresses]
         try:
-            seen = await self.controlling.control(url, places, quic=False)
+            seen = await self.controlling.control(url, self._places(places), quic=False)
+            known = (seen.dns.addrs or ()) if seen.dns else ()
+            others = [one for one in known if one not in places and not literal(self.host)]
+            if others and not paged:  # its own addresses, at the port that is asked for
+                more = await self.controlling.control(url, self._places(others), quic=False)
+                seen = replace(
+                    seen,
+                    tcp_connect={**(more.tcp_connect or {}), **(seen.tcp_connect or {})},
+                    tls_handshake={**(more.tls_handshake or {}), **(seen.tls_handshake or {})},
+                )
         except ControlFailedError as error:
             self.failure = error.failure
             return
         self.seen = self._as_asked(seen)
+
+    def _places(self, addresses: Sequence[str]) -> list[str]:
+        return [place(one, self.port) for one in addresses] if self.port else []
 
     def _numbered(self, query: Query) -> Query:
         """Addresses that are the provider's by its list, marked with its number."""

@@ -91,6 +91,7 @@ FACTS = frozenset(
         "around_silent",
         "around_silent_repeated",
         "address_silent",
+        "address_refused",
         "around_stopped",
         "around_fails_elsewhere",
         "app_part_works",
@@ -165,7 +166,8 @@ def _frame(seen: Observation) -> Facts:
         found["canary_ok"] = tuple(step for step, ok in steps if ok)
     if seen.control is None and not (block and block.control and block.control.ok):
         found["no_control"] = ()
-    if not seen.lookups and not seen.ways and not seen.quic and not _says_ok(seen):
+    around = block and block.go_around
+    if not (seen.lookups or seen.ways or seen.quic or around or _says_ok(seen)):
         found["nothing_measured"] = ()
     if _says_ok(seen):
         found["probe_says_ok"] = ()

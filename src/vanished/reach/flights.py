@@ -95,13 +95,11 @@ def _unacknowledged(made: socket.socket) -> int:
     return int(struct.unpack_from("=I", info, _UNACKED_AT)[0])
 
 
-async def answers(door: Door, address: str, port: int, limit_s: float) -> bool:
-    """Whether anything comes back from an address: a connection, or a refusal of its own."""
+async def knock(door: Door, address: str, port: int, limit_s: float) -> str:
+    """Connect once; the failure, "" where it worked."""
     try:
         made = await door.stream(address, port, limit_s)
-    except ConnectionRefusedError:
-        return True
-    except (OSError, TimeoutError, NotContactedError):
-        return False
+    except (OSError, TimeoutError, NotContactedError) as error:
+        return failure_of(error)
     made.close()
-    return True
+    return ""

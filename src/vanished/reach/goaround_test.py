@@ -21,15 +21,14 @@ from vanished.reach.canary import CanaryKeeper
 from vanished.reach.controlling import ControlFailedError, Controlling
 from vanished.reach.door import Door
 from vanished.reach.endpoint_test import OneEndpoint
-from vanished.reach.failures import Kind, kind
-from vanished.reach.flights import TLS, answers, flight
+from vanished.reach.flights import TLS, flight, knock
 from vanished.reach.goaround import GoAround
 from vanished.reach.goaround_client import Carrying, NoWayError
 from vanished.reach.goaround_plans import carrying
 from vanished.reach.goaround_record import recorded
 from vanished.reach.goaround_settings import GoAroundSettings
 from vanished.reach.probe_dns import Resolver, look_up
-from vanished.reach.record import Canary, Flight, GoAroundSeen, Measurement
+from vanished.reach.record import Canary, Control, Flight, GoAroundSeen, Knock, Measurement
 from vanished.reach.run import Run, place
 from vanished.reach.through import Arrived, fetch, lasts
 from vanished.reach.verdict import Verdict, verdict
@@ -37,6 +36,10 @@ from vanished.reach.ways import literal
 
 _SENDS_S: Final = {"wireguard": (0, 5, 10, 15, 20, 25), "openvpn": (0, 2, 6, 14, 30)}
 """When a client asks again: REKEY_TIMEOUT of WireGuard, the doubling of OpenVPN."""
+
+
+KNOCKED: Final = (443, 80)
+"""Ports beside its own at which the address of a server that speaks UDP is tried."""
 
 
 class Elsewhere(Protocol):
@@ -190,7 +193,7 @@ class GoAroundTest:
                 seen = await self._knocked(found, seen, address)
             elif found.flight and seen.reachable:
                 flights = await self._flights(address, port, found.flight)
-                seen = replace(seen, flights=flights, address_answers=True)
+                seen = replace(seen, flights=flights)
         return seen
 
     async def _flights(self, address: str, port: int, sort: str) -> tuple[Flight, ...]:
@@ -206,28 +209,25 @@ class GoAroundTest:
     async def _knocked(self, found: GoAround, seen: GoAroundSeen, address: str) -> GoAroundSeen:
         """Whether anything comes back from the address of a server that speaks UDP, here and to
         the control; and how often its client asked without being answered."""
-        limits = self.settings.web.limits
-        answering = False
-        for _ in range(self.settings.tries):
-            answering = answering or await answers(self.door, address, found.port, limits.connect_s)
+        ports = dict.fromkeys([found.port, *KNOCKED])
+        knocks = await asyncio.gather(*(self._knock(address, port) for port in ports))
         times = sum(at < self.settings.client_s for at in _SENDS_S.get(found.kind, ()))
         silent = () if seen.handshake else (Flight(found.flight, "silent"),) * times
-        return replace(
-            seen, address_answers=answering, flights=silent,
-            address_answers_control=await self._answers_control(address, found.port),
-        )  # fmt: skip
+        return replace(seen, knocks=tuple(knocks), flights=silent)
 
-    async def _answers_control(self, address: str, port: int) -> bool | None:
-        if self.control is None:
-            return None
-        where = place(address, port)
-        at = where.rpartition(":")[0]
-        try:
-            seen = await self.control.control(f"http://{at}:{port}/", [where], quic=False)
-        except ControlFailedError:
-            return None
-        tried = (seen.tcp_connect or {}).get(where)
-        return None if tried is None else kind(tried.failure) in (Kind.NONE, Kind.REFUSED)
+    async def _knock(self, address: str, port: int) -> Knock:
+        limit_s, tries = self.settings.web.limits.connect_s, range(self.settings.tries)
+        here = await asyncio.gather(*(knock(self.door, address, port, limit_s) for _ in tries))
+        where, at = place(address, port), f"[{address}]" if ":" in address else address
+        beside: str | None = None
+        if self.control is not None:
+            try:
+                said = await self.control.control(f"http://{at}/", [where], quic=False)
+            except ControlFailedError:
+                said = Control()
+            tried = (said.tcp_connect or {}).get(where)
+            beside = None if tried is None else tried.failure or ""
+        return Knock(port, tuple(here), beside)
 
 
 def _url(found: GoAround) -> str:

@@ -63,8 +63,8 @@ async def request(
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     answer, failure = _Answer(), None
     try:
-        talk = _talk(run, connection, method, target, asked, body, answer)
-        await asyncio.wait_for(talk, limit_s or run.limits.http_s)
+        async with asyncio.timeout(limit_s or run.limits.http_s):
+            await _talk(run, connection, method, target, asked, body, answer)
     except h11.RemoteProtocolError as error:
         broken = "closed" in str(error) or "incomplete" in str(error)
         failure = failures.EOF if broken else "http_parse_error"

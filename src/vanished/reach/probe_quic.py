@@ -18,7 +18,7 @@ from aioquic.tls import AlertDescription
 
 from vanished.reach import failures
 from vanished.reach.door import NotContactedError, failure_of
-from vanished.reach.run import Run, place
+from vanished.reach.run import Run, Times, place
 from vanished.reach.steps import Handshake, Tags
 
 _ALERTS = {
@@ -66,7 +66,7 @@ async def quic(
     run: Run, address: str, port: int, name: str, *, authorities: str = "", tags: Tags = None
 ) -> Handshake:
     """Shake hands once over QUIC; the step is appended to `run`."""
-    transaction, t0 = run.transaction(), run.now()
+    transaction, times = run.transaction(), Times(run)
     failure: str | None = None
     transport: asyncio.DatagramTransport | None = None
     settings = QuicConfiguration(is_client=True, alpn_protocols=list(H3_ALPN), server_name=name)
@@ -77,7 +77,7 @@ async def quic(
     ended: asyncio.Future[str] = loop.create_future()
     connection = QuicConnection(configuration=settings)
     try:
-        made = await run.door.datagrams(address, port)
+        made = await run.door.datagrams(address, port, started=times.start)
         transport, client = await loop.create_datagram_endpoint(
             lambda: _Client(connection, ended), sock=made
         )
@@ -90,7 +90,7 @@ async def quic(
             transport.close()
     step = Handshake(
         address=place(address, port), server_name=name, failure=failure, network="udp",
-        no_tls_verify=False, t0=t0, t=run.now(), tags=tags, transaction_id=transaction,
+        no_tls_verify=False, t0=times.t0, t=run.now(), tags=tags, transaction_id=transaction,
     )  # fmt: skip
     run.quic.append(step)
     return step

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vanished.reach.door import NotContactedError, failure_of
-from vanished.reach.run import Run, place
+from vanished.reach.run import Run, Times, place
 from vanished.reach.steps import Tags, TcpConnect, TcpStatus
 
 _READ: Final = 1 << 16
@@ -113,17 +113,18 @@ async def connect(
     run: Run, address: str, port: int, *, tags: Tags = None, limit_s: float | None = None
 ) -> tuple[TcpConnect, Connection | None]:
     """Connect once; the step is appended to `run`."""
-    transaction, t0 = run.transaction(), run.now()
+    transaction, times = run.transaction(), Times(run)
     opened: Connection | None = None
     failure: str | None = None
     try:
-        made = await run.door.stream(address, port, limit_s or run.limits.connect_s)
+        limit = limit_s or run.limits.connect_s
+        made = await run.door.stream(address, port, limit, started=times.start)
         opened = Connection(made, address, port, transaction, tags)
     except (OSError, TimeoutError, NotContactedError) as error:
         failure = failure_of(error)
     step = TcpConnect(
         ip=address, port=port, status=TcpStatus(success=failure is None, failure=failure),
-        t0=t0, t=run.now(), tags=tags, transaction_id=transaction,
+        t0=times.t0, t=run.now(), tags=tags, transaction_id=transaction,
     )  # fmt: skip
     run.connects.append(step)
     return step, opened

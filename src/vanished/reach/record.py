@@ -125,6 +125,16 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
+class Knock:
+    """Connects by TCP to the address of a server that speaks UDP, here and from the control: a
+    failure string for each, "" where it connected."""
+
+    port: int
+    here: tuple[str, ...]
+    control: str | None = None  # None where it did not try
+
+
+@dataclass(frozen=True, slots=True)
 class GoAroundSeen:
     """How far a go-around came, stage after stage; None where a stage was not tried or cannot be
     seen. `elsewhere` is whether the same go-around worked from the control's network."""
@@ -138,8 +148,7 @@ class GoAroundSeen:
     lasted_s: float | None = None  # it carried pages so long; the watch ended there, or it did
     ended: bool | None = None  # whether it was cut off while it was watched
     elsewhere: bool | None = None
-    address_answers: bool | None = None  # something else came back from the server's address
-    address_answers_control: bool | None = None  # the same, to the control
+    knocks: tuple[Knock, ...] = ()
     flights: tuple[Flight, ...] = ()
     failure: str | None = None
 
@@ -174,6 +183,7 @@ class Ours:
     parts: tuple[Part, ...] | None = None  # of an app: each server's verdict, from its own record
     unexpected: bool | None = None  # an answer came, and it is not one that counts
     go_around: GoAroundSeen | None = None
+    bodies: dict[str, str] | None = None  # SHA-256 of bodies that were left out, by step
 
 
 @dataclass(frozen=True, slots=True)

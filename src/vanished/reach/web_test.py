@@ -72,15 +72,18 @@ class WebTest:
         """Test many, `at_once` side by side, in the order in which they are done."""
         waiting = iter(urls)
         running: set[asyncio.Task[Measurement]] = set()
+        done: asyncio.Queue[asyncio.Task[Measurement]] = asyncio.Queue()
         try:
             while True:
                 while len(running) < at_once and (url := next(waiting, None)) is not None:
-                    running.add(asyncio.create_task(self.measure(url)))
+                    task = asyncio.create_task(self.measure(url))
+                    task.add_done_callback(done.put_nowait)
+                    running.add(task)
                 if not running:
                     return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
+                task = await done.get()
+                running.discard(task)
+                yield task.result()
         finally:
             for task in running:
                 task.cancel()
