@@ -20,10 +20,11 @@ from urllib.parse import urlsplit
 
 from vanished.archive.toml import Reader
 from vanished.errors import ConfigError, UsageError
+from vanished.reach.risk import Risk
 
 NEEDS: Final = ("all", "any", "none")
 SCHEMES: Final = ("https", "http", "tls", "tcp", "dns")
-RISKS: Final = ("app", "news", "sensitive")
+RISKS: Final = tuple(risk.value for risk in Risk)
 """Risk classes of targets, the least first."""
 MOST_ENDPOINTS: Final = 64
 APP_TEST: Final = "vanished_app"
@@ -93,7 +94,7 @@ class App:
     parts: tuple[Part, ...]
     dated: date
     sources: tuple[str, ...]
-    risk: str = "app"
+    risk: str = Risk.APPS.value
     test_name: str = APP_TEST
     test_version: str = "0.1.0"
     server: str = ""  # of an app that anybody can serve, such as Matrix
@@ -144,7 +145,7 @@ def parse(text: str, path: Path, server: str = "") -> App:
     dated = given.get("dated")
     if not isinstance(dated, date):
         raise reader.fail("", "dated", "dated is missing: the day on which the list was checked.")
-    risk = given.get("risk", "app")
+    risk = given.get("risk", Risk.APPS.value)
     if risk not in RISKS:
         raise reader.fail("", "risk", f"risk is one of {', '.join(RISKS)}.")
     own = str(given.get("server", ""))
@@ -233,8 +234,3 @@ def _check(reader: Reader, url: str) -> None:
             f"'{url[:80]}' is no endpoint; write https://…, http://…, tls://HOST:PORT,"
             " tcp://HOST:PORT or dns://NAME.",
         )  # fmt: skip
-
-
-def risk_of(apps: Mapping[str, App]) -> str:
-    """The highest risk class among `apps`."""
-    return max((app.risk for app in apps.values()), key=RISKS.index, default="app")

@@ -92,6 +92,7 @@ FACTS = frozenset(
         "around_silent_repeated",
         "address_silent",
         "address_refused",
+        "address_unreachable",
         "around_stopped",
         "around_fails_elsewhere",
         "app_part_works",

@@ -14,7 +14,7 @@ from vanished.reach.flights import TLS
 from vanished.reach.record import GoAroundSeen, Knock
 
 _ALIVE = (Kind.NONE, Kind.REFUSED)
-_REFUSED = (Kind.REFUSED, Kind.RESET, Kind.UNREACHABLE)
+_REFUSED = (Kind.REFUSED, Kind.RESET)
 
 
 ANSWERED = ("acknowledged", "reset")
@@ -38,7 +38,7 @@ def go_around_facts(seen: GoAroundSeen, settings: VerdictSettings) -> Facts:
     if seen.elsewhere is False:
         found["around_fails_elsewhere"] = ()
     address = _address(seen.knocks)
-    if address in ("silent", "refused"):
+    if address in ("silent", "refused", "unreachable"):
         found[f"address_{address}"] = ()
     if seen.elsewhere and address == "answers" and not seen.handshake:
         silent = [one for one in own if one.ended == "silent"]
@@ -53,13 +53,15 @@ def go_around_facts(seen: GoAroundSeen, settings: VerdictSettings) -> Facts:
 
 def _address(knocks: tuple[Knock, ...]) -> str:
     """What the address does here where it answers the control: "answers", "refused" where the
-    control connects, "silent", or "" where nothing can be said."""
+    control connects, "unreachable", "silent", or "" where nothing can be said."""
     answers = [one for one in knocks if kind(one.control) in _ALIVE and one.control is not None]
     open_there = [one for one in answers if not one.control]
     if not answers:
         return ""
     if all(kind(each) is Kind.TIMEOUT for one in answers for each in one.here):
         return "silent"
+    if all(kind(each) is Kind.UNREACHABLE for one in answers for each in one.here):
+        return "unreachable"
     if open_there and all(kind(e) in _REFUSED for one in open_there for e in one.here):
         return "refused"
     return "answers" if any(kind(e) in _ALIVE for one in answers for e in one.here) else ""
