@@ -109,13 +109,31 @@ def test_an_open_app_is_ok_and_read_as_open_by_ooni(
     ("name", "form", "targets", "layer", "mechanism"),
     [
         ("signal", "sni_drop", ["chat.signal.org"], "sni", "drop"),
-        ("signal", "dns_nxdomain", ["storage.signal.org"], "dns", "nxdomain"),
+        pytest.param(
+            "signal",
+            "dns_nxdomain",
+            ["storage.signal.org"],
+            "dns",
+            "nxdomain",
+            marks=pytest.mark.soak,
+        ),
         ("signal", "tls_interception", ["cdsi.signal.org"], "tls", "interception"),
         ("telegram", "ip_drop", ["access.telegram.example"], "ip", "drop"),
-        ("telegram", "sni_reset", ["web.telegram.org"], "sni", "reset"),
+        pytest.param(
+            "telegram", "sni_reset", ["web.telegram.org"], "sni", "reset", marks=pytest.mark.soak
+        ),
         ("whatsapp", "ip_reset", ["e1.whatsapp.net", "e2.whatsapp.net"], "ip", "rst"),
-        ("whatsapp", "dns_bogon", ["web.whatsapp.com"], "dns", "bogon"),
-        ("facebook_messenger", "ip_unreachable", ["edge-mqtt.facebook.com"], "ip", "unreachable"),
+        pytest.param(
+            "whatsapp", "dns_bogon", ["web.whatsapp.com"], "dns", "bogon", marks=pytest.mark.soak
+        ),
+        pytest.param(
+            "facebook_messenger",
+            "ip_unreachable",
+            ["edge-mqtt.facebook.com"],
+            "ip",
+            "unreachable",
+            marks=pytest.mark.soak,
+        ),
         ("facebook_messenger", "dns_block_page", ["b-api.facebook.com"], "dns", "block_address"),
         ("facebook_messenger", "dns_injection", ["stun.fbsbx.com"], "dns", "injection"),
     ],
@@ -157,7 +175,9 @@ def parts(found: AppSeen) -> tuple[Part, ...]:
     return block.parts or ()
 
 
-@pytest.mark.parametrize("outage", ["server_down", "server_silent", "name_gone"])
+@pytest.mark.parametrize(
+    "outage", ["server_down", "name_gone", pytest.param("server_silent", marks=pytest.mark.soak)]
+)
 def test_a_server_that_is_gone_everywhere_is_a_stale_line_and_no_block(
     there: tuple[NetworkLab, LabControl], outage: str
 ) -> None:
@@ -177,7 +197,10 @@ def test_a_list_of_which_nothing_is_left_makes_a_stale_test(
     assert (said.state, said.rules[0]) == (Reach.INSUFFICIENT, "app-stale")
 
 
-@pytest.mark.parametrize("outage", ["control_down", "resolver_dead", "captive_portal"])
+@pytest.mark.parametrize(
+    "outage",
+    ["control_down", "captive_portal", pytest.param("resolver_dead", marks=pytest.mark.soak)],
+)
 def test_without_a_control_or_a_canary_nothing_is_blocked(
     there: tuple[NetworkLab, LabControl], outage: str
 ) -> None:
@@ -186,6 +209,7 @@ def test_without_a_control_or_a_canary_nothing_is_blocked(
     assert said.state in (Reach.INSUFFICIENT, Reach.OK), said.says
 
 
+@pytest.mark.soak
 def test_one_open_access_point_is_enough_where_any_is(
     there: tuple[NetworkLab, LabControl],
 ) -> None:

@@ -1,10 +1,10 @@
 """Which go-around works here: the last advice, kept in the observatory as a small file.
 
-In: what `vanished reach advise` found, best first. Out: `reach-advice.json`, written whole or not at
-all, and the proxy that `proxy = "best"` stands for. No address of a server and no secret is in it,
-except where the proxy itself is the go-around: then its address, and the names of the variables that
-hold its credentials. An advice that is too old, or in which nothing works, is an error and never a
-direct connection.
+In: what `vanished reach advise` found, best first. Out: `reach-advice.json`, written whole or not
+at all, and the proxy that `proxy = "best"` stands for. No address of a server and no secret is in
+it, except where the proxy itself is the go-around: then its address, and the name of the variable
+that holds its password. An advice that is too old, or in which nothing works, is
+an error and never a direct connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Advised:
     """One go-around as it was last tested. `proxy` is where programs can use it, "" nowhere; its
     user is `user`, its password in the variable `password_env`, if it has them.
 
-    `bytes_s` is the rate through it, `first_page_s` the time from the start of its client to a page,
+    `bytes_s` is the rate through it, `first_page_s` the time from its client's start to a page,
     `lasted_s` how long it carried pages while it was watched.
     """
 

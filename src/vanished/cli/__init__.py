@@ -12,13 +12,14 @@ import sys
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
 from vanished.cli import observing, reading, explaining, proving
-from vanished.cli import measuring, reaching, keeping_reach
+from vanished.cli import measuring, advising, reaching, keeping_reach
 
 # isort: on
 from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
 __all__ = [
+    "advising",
     "app",
     "explaining",
     "keeping_reach",

@@ -60,7 +60,9 @@ class LabElsewhere:
         self.control, self.settings = control, settings
 
     async def works(self, found: GoAround) -> bool | None:
-        """Whether a page comes through it there."""
+        """Whether a page comes through it there; None for one that carries no pages."""
+        if not found.sort.proxies:
+            return None
         test = GoAroundTest(self.settings, lab_door(), None)
         limit_s = self.settings.tor_s if found.kind == "tor" else self.settings.client_s
         tried = test.carried(found, GoAroundSeen(found.kind), limit_s)

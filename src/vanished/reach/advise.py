@@ -1,7 +1,7 @@
 """Which go-arounds work here now, ranked, with the evidence.
 
-In: go-arounds, and a test of them. Out: `Advised`s, best first, for people and for `proxy = "best"`;
-and the records. What others saw of the same go-arounds, in an advice from another network, tells a
+In: go-arounds, and a test of them. Out: `Advised`s, for people and for `proxy = "best"`, and the
+records. What others saw of the same go-arounds, in an advice from another network, tells a
 server that is down from one that is blocked here.
 """
 

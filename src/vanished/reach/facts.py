@@ -134,6 +134,8 @@ def facts(seen: Observation, settings: VerdictSettings = DEFAULT) -> Facts:
         found.update(part_facts(block.parts))
         if block.go_around:  # that its servers were reached is not that it works
             found.pop("app_part_works", None)
+            if "around_fails_elsewhere" in around:
+                found.pop("app_part_stale", None)
         return {**found, **around}
     found.update(around)
     found.update(way_facts(seen, settings))

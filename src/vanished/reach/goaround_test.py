@@ -197,14 +197,15 @@ class GoAroundTest:
         return seen
 
     async def _flights(self, address: str, port: int, sort: str) -> tuple[Flight, ...]:
-        """Its first bytes and a TLS greeting, in turn."""
-        web = self.settings.web
-        sorts = (sort, TLS) * self.settings.tries
-        sent = [
-            await flight(self.door, address, port, one, web.bystander, web.limits.connect_s)
-            for one in sorts
-        ]
-        return tuple(sent)
+        """TLS greetings, then its first bytes: what they may bring down stays down for a while."""
+        web, tries = self.settings.web, range(self.settings.tries)
+
+        async def sent(one: str, number: int) -> Flight:
+            await asyncio.sleep(number * web.spacing_s)
+            return await flight(self.door, address, port, one, web.bystander, web.limits.connect_s)
+
+        greetings = await asyncio.gather(*(sent(TLS, number) for number in tries))
+        return (*greetings, *await asyncio.gather(*(sent(sort, number) for number in tries)))
 
     async def _knocked(self, found: GoAround, seen: GoAroundSeen, address: str) -> GoAroundSeen:
         """Whether anything comes back from the address of a server that speaks UDP, here and to
