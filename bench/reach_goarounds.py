@@ -1,4 +1,4 @@
-"""Go-arounds and apps in the network lab: is what works said to work, and is the right thing blamed.
+"""Go-arounds in the network lab: is what works said to work, and is the right thing blamed.
 
 In: real go-arounds from Debian, a private Tor network, and filters, in the lab. Out: claims. A cell
 is one go-around under one filter; its truth is what the filter is known to stop, checked by the

@@ -114,6 +114,8 @@ class GoAroundTest:
             return await self._resolver(found, seen, addresses)
         if not found.sort.proxies:  # a place of which only the way is known
             return replace(seen, failure=own.stopped_by)
+        if own.tried and all(one.connect.failure for one in own.tried):
+            return replace(seen, traffic=False, failure=own.stopped_by)  # no client comes further
         return await self.carried(found, seen, self.settings.client_s)
 
     async def carried(
