@@ -127,13 +127,15 @@ def test_what_works_is_ranked_kept_and_used(lab: NetworkLab, control: str, tmp_p
         assert best_proxy(tmp_path) == "http://44.128.90.1:3128"
         assert kept(tmp_path / FILE)[0].name == "plain"
         lab.clear()
-        code, _, said = typed(
-            lab, tmp_path, "carry", str(file), "--only", "shell", "--page",
+        code, looks, said = typed(
+            lab, tmp_path, "carry", "--json", str(file), "--only", "shell", "--page",
             "https://news.example/", "--authorities", lab.ca, "--looks", "1", "--port", "1099",
         )  # fmt: skip
         assert code == 0, said
-        assert "shell carries pages at socks5h://127.0.0.1:1099." in said
-        assert "shell carries nothing." in said
+        assert [(one["works"], one["proxy"]) for one in looks] == [
+            (True, "socks5h://127.0.0.1:1099"),
+            (False, ""),
+        ]
         lab.censor("ip_drop", "bridge.example")
         lab.censor("sni_reset", "news.example")
         code, _, said = typed(lab, tmp_path, *words)

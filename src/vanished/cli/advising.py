@@ -262,6 +262,7 @@ def carry(
     looks: Annotated[int, typer.Option(min=0, help="Looks before it ends [0: never].")] = 0,
     authorities: Authorities = "",
     folder: Folder = Path(),
+    as_json: Json = False,
 ) -> None:
     """Run a go-around's client and look after it, so that proxy = "best" can use it.
 
@@ -284,7 +285,8 @@ def carry(
     def note(made: Advised) -> None:
         _note(folder, made)
         state = f"carries pages at {made.proxy}" if made.works else "carries nothing"
-        err.print(f"{made.name} {state}.", markup=False)
+        say(asdict(made), f"{made.name} {state}.", as_json)
+        sys.stdout.flush()
 
     try:
         asyncio.run(
