@@ -136,7 +136,7 @@ def test_what_works_is_ranked_kept_and_used(lab: NetworkLab, control: str, tmp_p
             (True, "socks5h://127.0.0.1:1099"),
             (False, ""),
         ]
-        lab.censor("ip_drop", "bridge.example")
+        lab.censor("ip_reset", "bridge.example")
         lab.censor("sni_reset", "news.example")
         code, _, said = typed(lab, tmp_path, *words)
         assert code == 0, said
