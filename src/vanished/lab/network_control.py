@@ -47,6 +47,7 @@ def lab_settings(lab: NetworkLab, *, fine_tries: int = 3, rate_path: str = "") -
         fine_tries=fine_tries,
         residual_s=5.5,
         rate_path=rate_path,
+        rate_canary=f"https://{lab.canary}{rate_path}" if rate_path else "",
         canary_s=0.0,
     )
 

@@ -174,6 +174,8 @@ def truth(target: str, conditions: tuple[Condition, ...]) -> Truth:
     if blocking:
         form = FORMS[blocking[0].form]
         states = CONFIRMED_BY[blocking[0].partial]
+        if form.layer == "throughput":  # what is slowed down is reached all the same
+            states = states | {"impaired"}
         if outages:
             states = states | {"insufficient", "impaired"}
         return Truth(target, states, form.layer, form.mechanism, here)

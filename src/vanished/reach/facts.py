@@ -63,6 +63,7 @@ FACTS = frozenset(
         "http_drop_repeated",
         "stalled",
         "quic_drop",
+        "quic_drop_some",
         "ip_reset_some",
         "ip_unreachable_some",
         "ip_drop_some",
@@ -248,13 +249,15 @@ def _targets(held: dict[str, TorTarget] | tuple[TorTarget, ...] | None) -> list[
 
 
 def _throughput(seen: Observation, settings: VerdictSettings) -> Facts:
-    """Slower than the control by far, and than another name at the same address, if asked."""
+    """Slower than the control by far, and than what this line carries: another name at the same
+    address, or the canary's page. Where neither was asked for, the control's rate decides."""
     block = seen.measurement.keys.x_vanished
     rates = block.throughput if block else None
     if rates is None or not rates.control or len(rates.target) < settings.tries:
         return {}
     ours = median(rates.target)
     slow = ours < settings.slow * median(rates.control)
-    if slow and rates.other:
-        slow = ours < settings.slow * median(rates.other)
+    beside = [median(given) for given in (rates.other, rates.canary) if given]
+    if slow and beside:
+        slow = ours < settings.slow * max(beside)
     return {"throttled": ()} if slow else {}

@@ -102,6 +102,7 @@ class Throughput:
     target: tuple[float, ...] = ()
     control: tuple[float, ...] = ()  # the same page from the control's network
     other: tuple[float, ...] = ()  # the same address here, asked for a name that nobody minds
+    canary: tuple[float, ...] = ()  # a large page that nobody minds, here: what the line can carry
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from vanished.reach.ways import Asked, way
 
 MOST_BYTES = 4 << 20
 LEAST_BYTES = 1 << 13
-"""A rate over less says nothing of the way."""
+"""A rate over less says nothing of the way, unless it is all that came in the whole time."""
+PATIENT = 0.9
 
 
 async def rate(run: Run, address: str, asked: Asked, seconds: float) -> float | None:
@@ -27,4 +28,6 @@ async def rate(run: Run, address: str, asked: Asked, seconds: float) -> float | 
         return None
     held = len(raw(step.response.body))
     took = step.t - step.t0
-    return held / took if held >= LEAST_BYTES and took > 0 else None
+    if took <= 0 or not held or (held < LEAST_BYTES and took < PATIENT * seconds):
+        return None
+    return held / took

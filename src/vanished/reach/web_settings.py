@@ -32,4 +32,5 @@ class WebSettings:
     most_addresses: int = 4
     quic: bool = True
     rate_path: str = ""  # of a large page at the target, to measure how fast it comes
+    rate_canary: str = ""  # address of a large page that nobody minds, for what the line carries
     rate_s: float = 4.0

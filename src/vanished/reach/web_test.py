@@ -342,13 +342,27 @@ class OnePage:
         return None
 
     async def _quic(self, address: str) -> None:
-        for number in range(1, self.settings.verdict.tries + 1):
-            step = await quic(
-                self.run, address, self.port, self.host, tags=_tags(number),
-                authorities=self.settings.authorities,
-            )  # fmt: skip
-            if not step.failure and number >= self.settings.fine_tries:
-                return
+        done = 0
+        wanted = max(1, self.settings.fine_tries)
+        failures: list[str | None] = []
+        while done < wanted:
+            steps = await asyncio.gather(
+                *(self._quic_once(address, number) for number in range(done + 1, wanted + 1))
+            )
+            failures += steps
+            done = wanted
+            if any(failures):
+                wanted = self.settings.verdict.tries
+                if not all(failures):
+                    wanted = self.settings.mixed_tries
+
+    async def _quic_once(self, address: str, number: int) -> str | None:
+        await asyncio.sleep((number - 1) % self.settings.verdict.tries * self.settings.spacing_s)
+        step = await quic(
+            self.run, address, self.port, self.host, tags=_tags(number),
+            authorities=self.settings.authorities,
+        )  # fmt: skip
+        return step.failure
 
     async def _rates(self, address: str) -> Throughput:
         """The rate of a large page: from here, by another name, and by the control."""
@@ -359,6 +373,7 @@ class OnePage:
         tries = range(self.settings.verdict.tries)
         target = [await rate(self.run, address, mine, self.settings.rate_s) for _ in tries]
         beside = [await rate(self.run, address, other, self.settings.rate_s) for _ in tries]
+        canary = [await self._canary_rate() for _ in tries if self.settings.rate_canary]
         control = []
         if self.controlling is not None:
             control = [await self.controlling.rate(url, self.settings.rate_s) for _ in tries]
@@ -366,7 +381,19 @@ class OnePage:
             target=tuple(r for r in target if r is not None),
             control=tuple(r for r in control if r is not None),
             other=tuple(r for r in beside if r is not None),
+            canary=tuple(r for r in canary if r is not None),
         )
+
+    async def _canary_rate(self) -> float | None:
+        """The rate of the canary's large page here."""
+        url = self.settings.rate_canary
+        own = Run(self.door, self.settings.limits)
+        name = urlsplit(url).hostname or ""
+        found = await look_up(own, name, self.settings.resolvers[0])
+        if not found.addresses:
+            return None
+        asked = Asked(url, authorities=self.settings.authorities)
+        return await rate(own, found.addresses[0], asked, self.settings.rate_s)
 
     # The record
 
