@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -88,12 +88,8 @@ async def internet(folder: Path, *hosts: str) -> AsyncIterator[Internet]:
     app.router.add_get("/{any:.*}", page)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    server = await asyncio.start_server(stream, "127.0.0.1", 0)
-    made.resolver_port = server.sockets[0].getsockname()[1]
+    transport, server = await _on_one_port(made, stream)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Datagrams(made), local_addr=("127.0.0.1", made.resolver_port)
-    )
     lying, _ = await loop.create_datagram_endpoint(
         lambda: _Datagrams(made, isp=True), local_addr=("127.0.0.1", 0)
     )
@@ -111,6 +107,23 @@ async def internet(folder: Path, *hosts: str) -> AsyncIterator[Internet]:
         lying.close()
         server.close()
         await runner.cleanup()
+
+
+async def _on_one_port(
+    made: Internet, stream: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+) -> tuple[asyncio.DatagramTransport, asyncio.Server]:
+    """The resolver by UDP and TCP; somebody else may have the one port or the other."""
+    loop = asyncio.get_running_loop()
+    for _ in range(50):
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(made), local_addr=("127.0.0.1", 0)
+        )
+        made.resolver_port = transport.get_extra_info("sockname")[1]
+        try:
+            return transport, await asyncio.start_server(stream, "127.0.0.1", made.resolver_port)
+        except OSError:
+            transport.close()
+    raise OSError("no port is free for both UDP and TCP")
 
 
 def _served(folder: Path, authority: Authority, hosts: tuple[str, ...]) -> ssl.SSLContext:
