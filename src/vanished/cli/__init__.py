@@ -18,6 +18,7 @@ from vanished.cli import (
     measuring,
     reaching,
     keeping_reach,
+    advising,
     showing,
     publishing,
     alerting,
@@ -30,6 +31,7 @@ from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
 __all__ = [
+    "advising",
     "alerting",
     "app",
     "explaining",
