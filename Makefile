@@ -22,7 +22,7 @@ demo: $(VENV)/.core            ## watch a simulated platform for about a minute,
 	@$(BIN)/vanished demo
 
 test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(NAME),tests) -m "not soak"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(or $(NAME),tests) -m "not soak"
 
 needs:                         ## the Debian programs that tests start, where we may install them
 	@.ci/needs
