@@ -121,7 +121,8 @@ class OnePage:
         """The first answers of every resolver, side by side."""
         if literal(self.host):
             return [Query(self.host, "A", answers=())]
-        tries = max(1, self.settings.fine_tries)
+        fine = max(1, self.settings.fine_tries)
+        tries = fine if fine == 1 else 2 * fine  # a page has several ways, a resolver has one
         return list(
             await asyncio.gather(
                 *(
