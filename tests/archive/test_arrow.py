@@ -149,3 +149,15 @@ def test_accounts_coverage_and_pictures(tmp_path: Path) -> None:
     assert (account["alive_until"], account["gone_by"]) == (None, 5 * DAY)
     assert (gap["what"], gap["why"]) == ("gap", "off"), "routes are no coverage"
     assert [(p["post"], p["hash"], p["quality"]) for p in pictures] == [("a", "ff", 80)]
+
+
+def test_looks_are_counted_by_day_and_runs_are_spread_over_theirs(tmp_path: Path) -> None:
+    """Else a week of unchanged looks would stand as one day of zeal and six of sleep."""
+    with past(tmp_path) as con:
+        found = arrow.looks(con, arrow.posts(con)).to_pylist()
+        nothing = arrow.looks(con, arrow.posts(con).slice(0, 0))
+    assert [(row["day"] // DAY, row["looks"], row["failed"]) for row in found] == [
+        (1, 4, 2), (2, 2.5, 0), (3, 2.5, 0), (4, 1, 1), (5, 1, 0),
+    ]  # fmt: skip
+    assert nothing.schema == arrow.LOOKS
+    assert not nothing.num_rows

@@ -29,6 +29,7 @@ from vanished.archive.columns import (
     Wording,
 )
 from vanished.archive.journal import Journal
+from vanished.archive.measured import Measured
 from vanished.archive.runs import compress
 from vanished.archive.table import Table
 from vanished.model import (
@@ -125,6 +126,11 @@ NOUNS: dict[str, st.SearchStrategy[Any]] = {
         *(TEXT, TIMES, INT64, TEXT, TEXT, INT64, TEXT, TEXT, TEXT, st.none() | INT64, TEXT),
     ),
     "coverage": st.builds(Coverage, TEXT, TIMES, TIMES, st.sampled_from([WATCHED, GAP]), TEXT),
+    "measurements": st.builds(
+        Measured,
+        *(TEXT, TIMES, TIMES, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, st.none() | TEXT),
+        *(st.none() | TEXT, TEXT, MEDIA, TEXT, TEXT),
+    ),
 }
 
 

@@ -95,6 +95,7 @@ def test_every_row_says_first_whom_it_is_about() -> None:
         "accounts": "key",
         "coverage": "subject",
         "pictures": "post",
+        "measurements": "digest",
     }
 
 

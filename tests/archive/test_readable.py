@@ -24,6 +24,7 @@ from vanished.archive.erasing import erase
 from vanished.archive.log import Log
 from vanished.archive.observatory import Observatory
 from vanished.archive.readable import unseal
+from vanished.archive.rulings import ASKED, Ruling, add_ruling, rulings
 from vanished.archive.settings import FILE
 from vanished.archive.verify.folder import verify_folder
 from vanished.clock import SystemClock
@@ -138,6 +139,16 @@ def test_what_was_forgotten_meanwhile_does_not_slip_out(
     monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
     list(unseal(sealed.folder, sealed.opened, tmp_path / "again"))
     assert verify_folder(tmp_path / "again", now=NOW).sound
+
+
+def test_what_was_to_be_withheld_is_withheld_in_a_copy(sealed: Sealed, tmp_path: Path) -> None:
+    """Words can be published from a readable copy only, so decisions have to go along."""
+    kept = add_ruling(sealed.folder, Ruling(ASKED, "key", ASKED, 1, {"reason": "asked"}))
+    for _ in unseal(sealed.folder, sealed.opened, tmp_path / "copy"):
+        pass
+    assert rulings(tmp_path / "copy") == [kept]
+    with pytest.raises(UsageError, match="readable copy"):
+        add_ruling(tmp_path / "copy", kept)
 
 
 def test_a_segment_that_is_lost_is_named(sealed: Sealed, tmp_path: Path) -> None:

@@ -36,6 +36,25 @@ def test_the_template_states_the_defaults() -> None:
         ("[journal]\nflush_rows = true\n", 4, "flush_rows is True"),
         ("[hosts\n", 3, "not valid TOML"),
         ('[log.witnesses]\n"../x" = { url = "http://w", key = "k" }\n', 4, "lower-case letters"),
+        ("[publish]\nk = 3\n", 4, "at least 5"),
+        ("[publish]\nk = 5.5\n", 4, "a whole number"),
+        ("[publish]\nround_s = 1\n", 4, "at least 60"),
+        ('[publish]\nlink_accounts = "no"\n', 4, "true or false"),
+        ("[publish]\nwords = 1\n", 4, "[[publish.words]]"),
+        ('[[publish.words]]\nground = "mine"\n', 4, "public-figure"),
+        ('[[publish.words]]\nground = "outlet"\n', 3, "in which role"),
+        ('[[publish.words]]\nground = "outlet"\ndecided_by = "d"\n', 4, "cover everybody"),
+        (
+            '[[publish.words]]\nplatforms = ["x"]\nground = "outlet"\ndecided_by = "d"\n'
+            'decided_at = "soon"\n',
+            7,
+            "a date such as",
+        ),
+        (
+            '[[publish.words]]\nground = "outlet"\ndecided_by = "d"\naccounts = ["@me"]\n',
+            6,
+            "no key",
+        ),
         ("[watching]\n", 3, "did you mean 'watch'"),
     ],
 )
@@ -67,3 +86,15 @@ def test_values_are_read() -> None:
     assert settings.net.allow_networks == ("127.0.0.0/8",)
     assert settings.hosts.per_host == {"a.example": 0.5}
     assert settings.sources["feed"] == {"proxy_env": "P"}
+
+
+def test_a_rule_for_words_is_read() -> None:
+    rule = (
+        '[[publish.words]]\nplatforms = ["weibo"]\naccounts = ["c2f4m7q3x6w5b7na"]\n'
+        'ground = "consent"\ndecided_by = "the editors"\ndecided_at = 2026-11-01\nalive = true\n'
+    )
+    (found,) = parse(HEAD + rule, FILE).publish.words
+    assert (found.ground, found.decided_at, found.alive) == ("consent", "2026-11-01", True)
+    assert found.covers("weibo", "c2f4m7q3x6w5b7na")
+    assert not found.covers("weibo", "another")
+    assert not found.covers("wechat", "c2f4m7q3x6w5b7na")

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from vanished.archive.measured import Measured
+from vanished.archive.observatory import Observatory
+from vanished.archive.rows import Entry
 from vanished.cli import app
 from vanished.errors import UsageError
-from vanished.lab.large import write_large
+from vanished.lab.large import BEGIN, write_large
+from vanished.model import DAY
 
 COMMANDS = (
     "overview", "speed", "terms", "combinations", "deletion-rate", "stories", "spread",
-    "campaigns", "events", "who",
+    "campaigns", "events", "timeline", "who",
 )  # fmt: skip
 
 
@@ -22,6 +26,14 @@ COMMANDS = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("explained") / "o"
     write_large(place, 3000, 2)
+    words = (BEGIN, "", "AS64500", "ZZ", "web_connectivity", "https://news.example/", "ok")
+    found = [
+        Measured(f"d{n}", BEGIN + n * DAY, *words, None, None, "whole", (), "reach/1", "")
+        for n in range(2)
+    ]
+    with Observatory.open(place, write=True) as observatory:
+        observatory.seq = observatory.journal.upto  # the large past knows no commits
+        observatory.commit(Entry(measurements=found), BEGIN)
     return place
 
 

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vanished.archive.measured import Measured
+from vanished.archive.observatory import Observatory
+from vanished.archive.rows import Entry
 from vanished.errors import UsageError
 from vanished.explain.overview import overview
 from vanished.explain.window import Window
@@ -30,6 +33,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small past of the same making as the large one."""
     place = tmp_path_factory.mktemp("large") / "o"
     write_large(place, 6000, 1)
+    found = [
+        Measured(
+            f"d{n}", BEGIN + n * DAY, BEGIN, "", "AS64500", "ZZ", "web_connectivity",
+            "https://news.example/", "blocked" if n > 9 else "ok", None, None, "whole", (), "r", "",
+        )
+        for n in range(20)
+    ]  # fmt: skip
+    with Observatory.open(place, write=True) as observatory:
+        observatory.seq = observatory.journal.upto  # the large past knows no commits
+        observatory.commit(Entry(measurements=found), BEGIN)
     return place
 
 
@@ -39,12 +52,13 @@ def test_a_month_is_whole_and_asks_nobody(folder: Path) -> None:
     text = make_month(folder, window, MonthSettings(), lambda name, _: heard.append(name))
     assert heard == [
         "overview", "spread", "speed", "stories", "terms", "combinations", "campaigns", "events",
-        "who",
+        "timeline", "who",
     ]  # fmt: skip
     for name in heard:
         assert f'<section id="{name}">' in text
     assert "What vanished: November 2023" in text
-    assert text.count("<svg") >= 5
+    assert text.count("<svg") >= 6
+    assert "https://news.example/ began to be stopped in AS64500 ZZ" in text
     assert "<script" not in text
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", text), "nothing is fetched"
     assert not re.search(r"url\(\s*['\"]?http", text)

@@ -7,15 +7,17 @@ the latest verdict beside its post. Needs the extra `explain` (pyarrow).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from vanished.archive.columns import INT64_MAX
-from vanished.model import Kind, Micros
+from vanished.archive.measured import Measured
+from vanished.model import DAY, Kind, Micros
 
 TIME: Final = pa.int64()  # microseconds since the epoch, UTC
 
@@ -86,6 +88,26 @@ PICTURES: Final = pa.schema(
         ("method", pa.string()),  # of the perceptual hash; "" where there is none
         ("hash", pa.string()),  # hexadecimal
         ("quality", pa.int64()),
+    ]
+)
+MEASUREMENTS: Final = pa.schema(
+    [
+        ("at", TIME),
+        ("target", pa.string()),  # as it may be shown: see `kept_measurements.shown_names`
+        ("network", pa.string()),  # such as "AS64500 ZZ"
+        ("test", pa.string()),
+        ("state", pa.string()),
+        ("stopped", pa.bool_()),  # null: the verdict does not say
+        ("layer", pa.string()),
+        ("mechanism", pa.string()),
+        ("ruleset", pa.string()),
+    ]
+)
+LOOKS: Final = pa.schema(
+    [
+        ("day", TIME),  # midnight, UTC
+        ("looks", pa.float64()),  # a run that goes over several days is spread evenly over them
+        ("failed", pa.float64()),
     ]
 )
 
@@ -163,6 +185,20 @@ group by post, place, sha256
 order by post, place, sha256
 """
 
+_LOOKS = f"""
+with runs as (
+    select asked_at // {DAY} as first, greatest(last_answered_at, asked_at) // {DAY} as last, looks,
+        case when kind = 'error' then looks else 0 end as failed
+    from observations where subject in (select post from chosen)
+), steps as (
+    select first as day, sum(looks / (last - first + 1)) as looks,
+        sum(failed / (last - first + 1)) as failed from runs group by 1
+    union all select last + 1, -sum(looks / (last - first + 1)),
+        -sum(failed / (last - first + 1)) from runs group by 1
+)
+select day, sum(looks) as looks, sum(failed) as failed from steps group by day order by day
+"""
+
 
 def posts(past: duckdb.DuckDBPyConnection) -> pa.Table:
     """Every post with its latest verdict and wording, one row each: `POSTS`."""
@@ -203,6 +239,35 @@ def pictures(past: duckdb.DuckDBPyConnection, posts: pa.Table) -> pa.Table:
     """The pictures of these posts, one row for each place and bytes: `PICTURES`."""
     with _chosen(past, posts):
         return _table(past, _PICTURES, PICTURES)
+
+
+def looks(past: duckdb.DuckDBPyConnection, posts: pa.Table) -> pa.Table:
+    """How often these posts were looked at, a row for each day from first to last: `LOOKS`."""
+    with _chosen(past, posts):
+        steps = past.sql(_LOOKS).fetchnumpy()
+    if not len(steps["day"]):
+        return LOOKS.empty_table()
+    first, last = int(steps["day"][0]), int(steps["day"][-1])
+    days = np.arange(first, last)
+    at_day = np.searchsorted(steps["day"], days, side="right") - 1
+    sums = [np.cumsum(np.asarray(steps[name], float))[at_day] for name in ("looks", "failed")]
+    arrays = [pa.array(days * DAY), *(pa.array(np.round(each, 6)) for each in sums)]
+    return pa.Table.from_arrays(arrays, schema=LOOKS)
+
+
+def measurements(measured: Sequence[Measured], names: Mapping[tuple[str, str], str]) -> pa.Table:
+    """What was measured of networks, oldest first: `MEASUREMENTS`. `names`: of targets."""
+    rows = [
+        {
+            "at": one.measured_at,
+            "target": names[one.test, one.target],
+            "network": one.network,
+            "stopped": one.stopped,
+            **{n: getattr(one, n) for n in ("test", "state", "layer", "mechanism", "ruleset")},
+        }
+        for one in measured
+    ]
+    return pa.Table.from_pylist(rows, schema=MEASUREMENTS)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vanished.archive.measured import MEASUREMENTS
 from vanished.archive.table import FLAG, INT, MAYBE_INT, MAYBE_TEXT, TEXT
 from vanished.archive.table import Columns as Columns
 from vanished.archive.table import Table as Table
@@ -410,6 +411,9 @@ PICTURES: Final = Table(
 
 TABLES: Final[Mapping[str, Table[Any]]] = {
     table.name: table
-    for table in (OBSERVATIONS, VERSIONS, VERDICTS, POSTS, ACCOUNTS, COVERAGE, PICTURES)
+    for table in (
+        *(OBSERVATIONS, VERSIONS, VERDICTS, POSTS, ACCOUNTS, COVERAGE, PICTURES),
+        MEASUREMENTS,
+    )
 }
 """Every table of the journal, by name."""

@@ -1,7 +1,8 @@
 """Evidence for others: captures with their receipts as a WACZ, or receipts alone.
 
 In: an observatory's folder, whom it is about, an identity if captures are sealed. Out: files.
-What an author may have taken down is left out unless it is asked for by name. Runs beside the
+What an author may have taken down is left out unless it is asked for by name, and so are
+measurements of networks, which say where somebody measured. Runs beside the
 watch, needs no secret of the observatory, and changes nothing in the folder.
 """
 
@@ -15,7 +16,15 @@ from pathlib import Path
 from vanished.archive.capture import Identities, Read, check_capture, read_at
 from vanished.archive.durable import make_folder, refusals, write_atomically
 from vanished.archive.folder import located
-from vanished.archive.leaves import Leaf, leaves, opened, posts_of, showing, withheld
+from vanished.archive.leaves import (
+    Leaf,
+    leaves,
+    measurements,
+    opened,
+    posts_of,
+    showing,
+    withheld,
+)
 from vanished.archive.log import COSIGNATURES, Log, Note, kept_cosigned, make_receipt, parse_note
 from vanished.archive.log.checkpoint import parse_checkpoint
 from vanished.archive.proof import CAPTURES, LOG, STATEMENTS
@@ -51,6 +60,7 @@ def choose(folder: Path, log: Log, keys: Collection[str], *, everything: bool) -
                 " prints them."
             )
         held = set() if everything or keys else showing(connection, withheld(connection))
+        held |= set() if everything or keys else measurements(connection)
         found = [
             leaf
             for leaf in leaves(connection)

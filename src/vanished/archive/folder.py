@@ -23,6 +23,8 @@ from vanished.errors import LockedError, NotAnObservatoryError
 LOCK = "writer.lock"
 JOURNAL = "journal"
 SCHEDULE = "schedule"  # columns of the watch, see `watch/resuming.py`; may be deleted at any time
+RULINGS = "rulings"  # what people decided about publishing, see `rulings`
+SHELF = "shelf"  # a copy of the past for readers, see `publish/shelf`; may be deleted at any time
 READABLE = "READABLE-COPY"  # a file in what `readable.unseal` made
 
 

@@ -215,7 +215,7 @@ class Journal:
                 )
         connection = own_duckdb(self.folder)
         for name, table in TABLES.items():
-            parts = [self._scan(table)]
+            parts = [self.scan(table)]
             if tail is not None and name in tail:
                 load(connection, table, tail[name], f"tail_{name}")
                 parts.append(f"SELECT * FROM tail_{name}")
@@ -225,10 +225,11 @@ class Journal:
             run(connection, f'CREATE VIEW "{name}" AS {rows}')
         return connection
 
-    def _scan(self, table: Table[Any]) -> str:
+    def scan(self, table: Table[Any], segments: Collection[Segment] | None = None) -> str:
+        """SQL of a table's rows in these segments, or in all that count."""
         paths = [
             literal(no_glob(str(self.folder / segment.path)))
-            for segment in self.manifest.segments
+            for segment in (self.manifest.segments if segments is None else segments)
             if segment.table == table.name
         ]
         if not paths:

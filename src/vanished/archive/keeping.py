@@ -32,10 +32,12 @@ from vanished.archive.mapping import (
     picture_update,
     post_update,
     post_values,
+    silence_values,
     stream_values,
 )
+from vanished.archive.measured import TARGET
 from vanished.archive.present import insert_many
-from vanished.archive.rows import AccountRow, Entry, PostRow, Row, host_of
+from vanished.archive.rows import AccountRow, Entry, PostRow, Row, Silence, host_of
 from vanished.archive.vault import Vault
 from vanished.errors import DamagedError
 from vanished.model import Kind, Observation, Version, Via
@@ -141,7 +143,7 @@ def _keep_looks(connection: sa.Connection, entry: Entry, seq: int, next_row: Nex
 def _keep_beside(
     connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow, vault: Vault
 ) -> None:
-    """Coverage, pictures, and the session."""
+    """Coverage, pictures, measurements, and the session."""
     _append(connection, "coverage", seq, entry.coverage, next_row)
     _append(connection, "pictures", seq, entry.pictures, next_row)
     if entry.picture_sets:
@@ -150,10 +152,25 @@ def _keep_beside(
     if entry.streams:
         places = [stream_values(name, place, vault) for name, place in entry.streams.items()]
         connection.execute(present.streams.insert().prefix_with("OR REPLACE"), places)
+    sealed = (replace(m, target=vault.seal_word(m.target, TARGET)) for m in entry.measurements)
+    _append(connection, "measurements", seq, sealed, next_row)
+    for silence in entry.silences.values():
+        _keep_silence(connection, silence, vault)
     if entry.session is not None:
         connection.execute(present.sessions.delete())
         began = {"began_at": entry.session, "last_at": entry.session}
         connection.execute(present.sessions.insert(), [began])
+
+
+def _keep_silence(connection: sa.Connection, silence: Silence, vault: Vault) -> None:
+    """One row an origin and vantage, gone as soon as it answers."""
+    values = silence_values(silence, vault)
+    table = present.silences
+    if silence.failures:
+        connection.execute(table.insert().prefix_with("OR REPLACE"), [values])
+    else:
+        same = [table.c[name] == values[name] for name in ("origin", "vantage")]
+        connection.execute(table.delete().where(*same))
 
 
 def _keep_verdicts(connection: sa.Connection, entry: Entry, seq: int, next_row: NextRow) -> None:

@@ -23,6 +23,8 @@ from vanished.model import Cause
 
 FORGOTTEN: Final = -1
 """Length of a capture whose bytes and salt were forgotten."""
+MEASUREMENT: Final = "measurement"
+"""Why the record of a measurement is kept; `Subject.what`. Its key is the record's digest."""
 MOST_BOUND = 10_000
 _TYPES: Final = (int, bytes, bytes, str, int, int)
 
@@ -95,6 +97,12 @@ def showing(connection: sa.Connection, keys: Collection[str]) -> set[int]:
         part = asked[start : start + MOST_BOUND]
         found.update(connection.execute(sa.select(c.leaf).where(c.key.in_(part))).scalars())
     return found
+
+
+def measurements(connection: sa.Connection) -> set[int]:
+    """The leaves of captures that hold a measurement of a network."""
+    c = present.shown.c
+    return set(connection.execute(sa.select(c.leaf).where(c.what == MEASUREMENT)).scalars())
 
 
 def withheld(connection: sa.Connection) -> set[str]:

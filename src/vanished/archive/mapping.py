@@ -18,6 +18,7 @@ from vanished.archive.rows import (
     AccountRow,
     PictureSet,
     PostRow,
+    Silence,
     StreamPlace,
     Track,
 )
@@ -30,6 +31,7 @@ HOST: Final = "posts.host"
 AWAITED: Final = "posts.awaited"
 CURSOR: Final = "accounts.cursor"
 STREAM: Final = "streams.address"
+SILENCE: Final = "silences.origin"
 """What the vault binds each sealed field to."""
 
 _TRACK = list(Track.__dataclass_fields__)
@@ -168,3 +170,13 @@ def account_update(row: AccountRow, vault: Vault) -> dict[str, Any]:
 def stream_values(platform: str, place: StreamPlace, vault: Vault) -> dict[str, object]:
     address = vault.seal(place.address, STREAM)
     return {"platform": platform, "address": address, "seq": place.seq, "at": place.at}
+
+
+def silence_values(silence: Silence, vault: Vault) -> dict[str, object]:
+    return {
+        "origin": vault.seal(silence.origin, SILENCE),
+        "vantage": silence.vantage,
+        "since": silence.since,
+        "last_at": silence.last_at,
+        "failures": silence.failures,
+    }

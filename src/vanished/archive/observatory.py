@@ -23,7 +23,15 @@ import sqlalchemy as sa
 
 from vanished.archive import columns, erasing, forgetting, present, pseudonyms
 from vanished.archive.columns import Coverage
-from vanished.archive.folder import JOURNAL, READABLE, SCHEDULE, furnish, located, take_lock
+from vanished.archive.folder import (
+    JOURNAL,
+    READABLE,
+    SCHEDULE,
+    SHELF,
+    furnish,
+    located,
+    take_lock,
+)
 from vanished.archive.journal import Journal
 from vanished.archive.keeping import keep, seal_old
 from vanished.archive.mapping import HOST
@@ -238,6 +246,14 @@ class Observatory(Reading):
         with self._engine.connect() as connection:
             return {name: present.tail(connection, name, upto) for name in columns.TABLES}
 
+    def has_rows(self, name: str) -> bool:
+        """Whether a table of the past holds anything; told without starting DuckDB."""
+        if any(segment.table == name for segment in self.journal.manifest.segments):
+            return True
+        query = sa.select(present.TAILS[name].c.row).limit(1)
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def routes(self) -> list[Coverage]:
         """What is known of the ways to the platforms, in order: see `columns.ROUTES`."""
         name = columns.COVERAGE.name
@@ -415,8 +431,9 @@ class Observatory(Reading):
         """Forget posts and accounts by key, see `forgetting.forget`; not while a watch runs."""
         with storage(self.folder):
             done = forgetting.forget(self._engine, self.journal, subject_keys)
-            if (self.folder / SCHEDULE).exists():  # a row's times are the post's, too
-                shutil.rmtree(self.folder / SCHEDULE)
+            for copy in (SCHEDULE, SHELF):  # a row's times are the post's, too
+                if (self.folder / copy).exists():
+                    shutil.rmtree(self.folder / copy)
         self.looks = self.acknowledged_looks()
         return done
 

@@ -156,6 +156,17 @@ streams = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 
+silences = sa.Table(
+    "silences",
+    metadata,
+    sa.Column("origin", sa.LargeBinary, primary_key=True),  # sealed; equal ones are equal bytes
+    sa.Column("vantage", sa.Text, primary_key=True),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("last_at", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 captures = sa.Table(
     "captures",
     metadata,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,21 @@ import sqlalchemy as sa
 from vanished.archive import columns, forgetting, present
 from vanished.archive.columns import OBSERVATIONS
 from vanished.archive.folder import JOURNAL
-from vanished.archive.mapping import HOST, POSTS, POSTS_BY_ID, STREAM, account_row, post_row
-from vanished.archive.rows import AccountRow, PostRow, Scheduled, StreamPlace
+from vanished.archive.mapping import (
+    HOST,
+    POSTS,
+    POSTS_BY_ID,
+    SILENCE,
+    STREAM,
+    WHO_ACCOUNT,
+    WHO_POST,
+    account_row,
+    post_row,
+)
+from vanished.archive.rows import AccountRow, PostRow, Scheduled, Silence, StreamPlace
 from vanished.archive.vault import Vault
 from vanished.model import ENDED, Micros, Observation, State, Verdict
+from vanished.net.address import host_of
 
 _SCHEDULED = """
     select host, platform, id, account_id, due, coalesce(published_at, first_seen_at),
@@ -65,6 +76,22 @@ class Reading(ABC):
             found = connection.execute(sa.select(present.accounts)).mappings().all()
         accounts = [account_row(row, self.vault).account for row in found]
         return {account.key: account.name or account.native_id for account in accounts}
+
+    def account_identities(self) -> Iterator[str]:
+        """Everything that names an account on its platform, so that it can be kept from leaving."""
+        with self._engine.connect() as connection:
+            for (sealed,) in connection.execute(sa.select(present.accounts.c.who)):
+                yield from filter(None, self.vault.open_list(sealed, WHO_ACCOUNT))
+
+    def post_identities(self) -> Iterator[str]:
+        """Native ids and addresses of all posts, and the ids of those that they repeat.
+
+        A million take some ten seconds.
+        """
+        query = sa.select(present.posts.c.who).execution_options(yield_per=MOST_BOUND)
+        with self._engine.connect() as connection:
+            for (sealed,) in connection.execute(query):
+                yield from filter(None, self.vault.open_list(sealed, WHO_POST))
 
     def account_verdicts(self) -> dict[int, Verdict]:
         """Verdicts on accounts, by row number."""
@@ -162,6 +189,26 @@ class Reading(ABC):
                 row.platform: StreamPlace(self.vault.open(row.address, STREAM), row.seq, row.at)
                 for row in connection.execute(sa.select(present.streams))
             }
+
+    def accounts_by_host(self) -> dict[str, int]:
+        """How many accounts, watched or not, have their address or posts at each host."""
+        c = present.posts.c
+        found: dict[str, set[int]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(present.accounts)).mappings():
+                account = account_row(row, self.vault)
+                found.setdefault(host_of(account.account.url), set()).add(account.id)
+            for host, number in connection.execute(sa.select(c.host, c.account_id).distinct()):
+                found.setdefault(self.vault.open_often(host, HOST), set()).add(number)
+        return {host: len(numbers) for host, numbers in found.items() if host}
+
+    def silences(self) -> list[Silence]:
+        """Origins that gave no answer from a vantage when they were last asked, oldest first."""
+        c = present.silences.c
+        query = sa.select(c.origin, c.vantage, c.since, c.last_at, c.failures).order_by(c.since)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Silence(self.vault.open(row[0], SILENCE), *row[1:]) for row in rows]
 
     def last_looking(self) -> Micros | None:
         """The watch's latest sign of life; None if it never ran."""

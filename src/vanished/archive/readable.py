@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from vanished.archive import present
 from vanished.archive.capture import Identities, Read, read_segment, segments, unseal_segments
 from vanished.archive.durable import TEMPORARY, make_folder, refusals, settle, write_atomically
-from vanished.archive.folder import JOURNAL, READABLE, located
+from vanished.archive.folder import JOURNAL, READABLE, RULINGS, located
 from vanished.archive.journal import WORDS
 from vanished.archive.leaves import Leaf, leaves, opened
 from vanished.archive.log import Log
@@ -77,6 +77,8 @@ def _unseal(folder: Path, identities: Identities, target: Path) -> Iterator[tupl
         write_atomically(target / READABLE, NOTE.encode())
         if (folder / LOG).is_dir():
             _copy_log(folder / LOG, target / LOG)
+        if (folder / RULINGS).is_dir():  # what was to be withheld there is withheld here
+            _copy_tree(folder / RULINGS, target / RULINGS)
         # After the log, whose leaves it then names all.
         _copy_past_and_present(folder, target)
         if (folder / LOG).is_dir():

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vanished.archive.capture.manifest import Subject
 from vanished.archive.columns import Coverage, Judgement, Wording
+from vanished.archive.measured import Measured
 from vanished.model import Account, Micros, Observation, Picture, Post, State
 from vanished.net.address import host_of
 from vanished.net.exchange import Exchange
@@ -28,6 +29,7 @@ __all__ = [
     "PostRow",
     "Row",
     "Scheduled",
+    "Silence",
     "StreamPlace",
     "Track",
     "host_of",
@@ -174,6 +176,20 @@ class StreamPlace:
     at: Micros
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An origin (scheme, host, port) that gave no answer from `vantage`, `failures` times in a row.
+
+    `failures` 0: it answered again, and there is nothing to test.
+    """
+
+    origin: str
+    vantage: str
+    since: Micros  # of the first of these failures
+    last_at: Micros
+    failures: int
+
+
 @dataclass(slots=True)
 class Entry:
     """What one commit keeps, all or nothing; in order of arrival. The commit uses it up."""
@@ -189,6 +205,8 @@ class Entry:
     pictures: list[Picture] = field(default_factory=list)
     picture_sets: dict[str, PictureSet] = field(default_factory=dict)  # by post
     streams: dict[str, StreamPlace] = field(default_factory=dict)  # by platform
+    measurements: list[Measured] = field(default_factory=list)
+    silences: dict[tuple[str, str], Silence] = field(default_factory=dict)  # by origin and vantage
     session: Micros | None = None  # a watch begins to look: what came before is in `coverage`
 
     def clear(self) -> None:

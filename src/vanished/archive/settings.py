@@ -19,9 +19,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from vanished.archive import settings_asking, settings_proof
+from vanished.archive import settings_asking, settings_proof, settings_publish
+from vanished.archive.advice import MAX_AGE_S
 from vanished.archive.settings_asking import Asking, CanarySettings, Key, Proxies
 from vanished.archive.settings_proof import CaptureSettings, LogSettings
+from vanished.archive.settings_publish import PublishSettings
 from vanished.archive.stamps import StampSettings
 from vanished.archive.toml import Reader
 from vanished.errors import ConfigError
@@ -30,6 +32,10 @@ FILE = "observatory.toml"
 
 Steps = tuple[tuple[float, float], ...]
 MOST_TERMS = 2000
+TABLES = (
+    *("watch", "hosts", "net", "judge", "canaries", "journal", "capture", "log", "stamps"),
+    "publish",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class NetSettings:
     allow_networks: tuple[str, ...] = ()
     vantage: str = "here"
     proxies: Proxies = field(default_factory=Proxies)
+    best_age_s: float = MAX_AGE_S  # how old an advice may be for proxy = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     stamps: StampSettings = field(default_factory=StampSettings)
     canaries: CanarySettings = field(default_factory=CanarySettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
     asking: Mapping[str, Asking] = field(default_factory=dict)  # by platform, see `asked`
     sources: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     reader: Reader = field(
@@ -124,8 +132,7 @@ def parse(text: str, path: Path) -> Settings:
         reason = re.sub(r"\s*\(at .*\)", "", str(error))
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}.") from None
     reader = Reader(path, text)
-    tables = ["watch", "hosts", "net", "judge", "canaries", "journal", "capture", "log", "stamps"]
-    reader.keys("", given, ["observatory", *tables, "sources"])
+    reader.keys("", given, ["observatory", *TABLES, "sources"])
     head = reader.table(given, "observatory")
     reader.keys("observatory", head, ["id"])
     identity = head.get("id")
@@ -148,6 +155,7 @@ def parse(text: str, path: Path) -> Settings:
         stamps=settings_proof.stamps(reader, reader.table(given, "stamps")),
         sources=sources,
         reader=reader,
+        publish=settings_publish.publish(reader, reader.table(given, "publish")),
         canaries=settings_asking.canaries(reader, reader.table(given, "canaries"), judge.fresh_s),
         asking={
             platform: settings_asking.asking(reader, platform, table, net.proxies)
@@ -222,7 +230,7 @@ def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
     reader.keys(
         "net",
         given,
-        ["timeout_s", "max_bytes", "max_redirects", "allow_networks", "vantage", "proxies"],
+        [*NetSettings.__dataclass_fields__],
     )
     networks = given.get("allow_networks", [])
     try:
@@ -238,6 +246,7 @@ def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
     return NetSettings(
         timeout_s=reader.number("net", given, "timeout_s", 0.1) or base.timeout_s,
         max_bytes=int(reader.number("net", given, "max_bytes", 1024) or base.max_bytes),
+        best_age_s=reader.number("net", given, "best_age_s", 60) or base.best_age_s,
         max_redirects=base.max_redirects if redirects is None else int(redirects),
         allow_networks=allowed,
         vantage=vantage,

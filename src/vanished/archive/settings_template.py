@@ -46,6 +46,7 @@ allow_networks = []          # private networks that may be asked, such as "127.
 vantage = "here"             # a name for where you look from
 # [net.proxies]              # other ways out, which a source can name in its routes
 # tor = "socks5h://127.0.0.1:9050"     # with a password: tor_env = "NAME_OF_A_VARIABLE"
+# around = "best"                     # what vanished reach advise found to work
 
 [judge]
 stale_s = 60                 # how old a copy may be from which a platform still answers "alive"
@@ -79,6 +80,22 @@ upgrade_every_s = 3600       # how often pending stamps are asked after
 # [stamps.authorities]       # RFC 3161: a name, its address, and the root that you trust
 # first = {{ url = "https://tsa.example.org", root = "tsa-root.pem" }}
 # headers = "headers.txt"    # Bitcoin block headers, to confirm calendars' attestations
+
+[publish]
+k = 5                        # accounts that every published number or row rests on, at least
+round_s = 3600               # published times are rounded to so many seconds, or more
+link_accounts = false        # whether published rows say which posts share an account
+title = ""                   # of data sets and the site
+publisher = ""               # who publishes, as it is to be cited
+license = ""                 # of what is published, such as "CC-BY-4.0"
+contact = ""                 # where to ask that something be taken down
+# [[publish.words]]          # words are published under such a rule only; docs/publishing.md
+# platforms = ["wechat"]     # whose words: of these platforms, of these accounts, or of both
+# accounts = ["c2f4m7q3x6w5b7na"]
+# ground = "outlet"          # or "public-figure", "consent", "reviewed"
+# decided_by = "the editors"
+# decided_at = 2026-11-01
+# alive = false              # also words of posts that nobody took away
 
 {sources}"""
 

@@ -27,7 +27,7 @@ class Reader:
         whole = f"{table}.{key}" if table else key
         inside = table == ""
         for number, raw in enumerate(self.lines, 1):
-            header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", raw)
+            header = re.match(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]", raw)
             if header:
                 name = header[1].replace('"', "").replace(" ", "")
                 if name == whole or name.startswith(f"{whole}."):

@@ -11,13 +11,41 @@ import sys
 
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
-from vanished.cli import observing, reading, explaining, proving, lab_cleaning
+from vanished.cli import (
+    observing,
+    reading,
+    explaining,
+    measuring,
+    reaching,
+    keeping_reach,
+    advising,
+    showing,
+    publishing,
+    alerting,
+    lab_cleaning,
+    proving,
+)
 
 # isort: on
 from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
-__all__ = ["app", "explaining", "lab_cleaning", "main", "observing", "proving", "reading"]
+__all__ = [
+    "advising",
+    "alerting",
+    "app",
+    "explaining",
+    "keeping_reach",
+    "lab_cleaning",
+    "main",
+    "measuring",
+    "observing",
+    "proving",
+    "publishing",
+    "reaching",
+    "reading",
+    "showing",
+]
 
 
 def main() -> None:

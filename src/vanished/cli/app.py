@@ -52,6 +52,8 @@ reach = typer.Typer(
     help="What a network lets through, and what goes around it.", no_args_is_help=True
 )
 app.add_typer(reach, name="reach")
+publish = typer.Typer(help="What may leave, and the ways out.", no_args_is_help=True)
+app.add_typer(publish, name="publish")
 lab = typer.Typer(help="The network lab: a censor on this machine.", no_args_is_help=True)
 app.add_typer(lab, name="lab")
 

@@ -354,6 +354,16 @@ def who(
     return analyse(opened.posts(), opened.accounts(), labels, WhoSettings(open_too=open_too))
 
 
+@analysis("timeline", "timeline --chart timeline.svg")
+def timeline(opened: Past) -> Result:
+    """Removals by day beside what networks stopped, as kept by vanished reach keep."""
+    from vanished.explain.reach_timeline import reach_timeline
+
+    posts, measured = opened.posts(), opened.measurements()
+    looks = opened.looks(posts if measured.num_rows else posts.slice(0, 0))
+    return reach_timeline(posts, opened.coverage(), looks, measured)
+
+
 @app.command(epilog="Example: vanished alert --consent consent.txt")
 def alert(
     consent: Annotated[

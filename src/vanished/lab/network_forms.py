@@ -84,11 +84,11 @@ def _form(layer: str, mechanism: str, *partials: Partial) -> Form:
 FORMS: Mapping[str, Form] = {
     "dns_nxdomain": _form("dns", "nxdomain", "some"),
     "dns_bogon": _form("dns", "bogon", "some"),
-    "dns_block_page": _form("dns", "block_page_address", "some"),
+    "dns_block_page": _form("dns", "block_address", "some"),
     "dns_injection": _form("dns", "injection", "some"),
     "dns_drop": _form("dns", "drop", "some"),
     "ip_drop": _form("ip", "drop", "some", "one_address"),
-    "ip_reset": _form("ip", "reset", "some", "one_address"),
+    "ip_reset": _form("ip", "rst", "some", "one_address"),
     "ip_unreachable": _form("ip", "unreachable", "some", "one_address"),
     "sni_reset": _form("sni", "reset", "some", "residual", "one_address"),
     "sni_reset_inline": _form("sni", "reset", "some", "residual", "one_address"),
@@ -174,6 +174,8 @@ def truth(target: str, conditions: tuple[Condition, ...]) -> Truth:
     if blocking:
         form = FORMS[blocking[0].form]
         states = CONFIRMED_BY[blocking[0].partial]
+        if form.layer == "throughput":  # what is slowed down is reached all the same
+            states = states | {"impaired"}
         if outages:
             states = states | {"insufficient", "impaired"}
         return Truth(target, states, form.layer, form.mechanism, here)

@@ -23,7 +23,7 @@ PORTAL = "44.128.66.81"
 INTERCEPTOR = "44.128.66.43"
 FORGED = "44.128.66.66"
 """What the injector answers: a public address behind which nothing answers."""
-BOGON = "10.10.34.34"
+BOGON = "10.66.34.34"
 WORD = "lanternfish"
 """The word that the form `http_word_reset` looks for in a request's target."""
 

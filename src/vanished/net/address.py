@@ -119,7 +119,7 @@ def why_denied(address: Address, allowed: Sequence[Network] = ()) -> str:
         return ""
     if isinstance(address, IPv4Address):
         return next((why for net, why in _DENIED_V4 if address in net), "")
-    inner = _embedded(address)
+    inner = embedded(address)
     if inner:
         return next(filter(None, (why_denied(one, allowed) for one in inner)), "")
     if address not in _GLOBAL_V6:
@@ -127,7 +127,7 @@ def why_denied(address: Address, allowed: Sequence[Network] = ()) -> str:
     return next((why for net, why in _DENIED_V6 if address in net), "")
 
 
-def _embedded(address: IPv6Address) -> tuple[IPv4Address, ...]:
+def embedded(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses that a packet to `address` may end up at: mapped, 6to4, NAT64, Teredo."""
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)

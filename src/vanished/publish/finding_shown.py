@@ -20,12 +20,12 @@ from vanished.archive.durable import refusals, write_atomically
 from vanished.errors import UsageError
 from vanished.explain.result import Result, facts
 from vanished.model import at
+from vanished.publish.table_files import csv_of, jsonl_of, parquet_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMS: Final = (".csv", ".jsonl", ".parquet")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def show(result: Result, console: Console, rows: int) -> None:
@@ -102,45 +102,9 @@ def save(result: Result, file: Path) -> None:
             f"{file} ends in none of {', '.join(FORMS)}; name a file for the table that does."
         )
     table = result.table()
-    if form == ".parquet":
-        written = _parquet(table)
-    elif form == ".jsonl":
-        lines = (json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
-        written = "".join(f"{line}\n" for line in lines).encode()
-    else:
-        written = _csv(table)
+    written = {".parquet": parquet_of, ".jsonl": jsonl_of, ".csv": csv_of}[form](table)
     with refusals(f"write {file}"):
         write_atomically(file, written)
-
-
-def _parquet(table: pa.Table) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd")
-    return bytes(buffer.getvalue())
-
-
-def _csv(table: pa.Table) -> bytes:
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(table.column_names)
-    for row in table.to_pylist():
-        writer.writerow([_plain(value) for value in row.values()])
-    return b"\xef\xbb\xbf" + buffer.getvalue().encode()  # spreadsheets take it for UTF-8 only so
-
-
-def _plain(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
-    if isinstance(value, (list, tuple)):
-        value = "; ".join(str(each) for each in value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
 
 
 def print_facts(result: Result) -> str:

@@ -18,6 +18,7 @@ from vanished.errors import UsageError
 from vanished.explain.campaigns import campaigns
 from vanished.explain.events import EventSettings, events
 from vanished.explain.overview import overview
+from vanished.explain.reach_timeline import reach_timeline
 from vanished.explain.result import Result
 from vanished.explain.speed import By, SpeedSettings, speed
 from vanished.explain.spread import SpreadSettings, spread
@@ -132,6 +133,12 @@ def _combinations(past: Past, made: _Made) -> Result:
     return made.terms.combinations
 
 
+def _timeline(past: Past, made: _Made) -> Result:
+    measured = past.measurements()
+    looks = past.looks(made.posts if measured.num_rows else made.posts.slice(0, 0))
+    return reach_timeline(made.posts, past.coverage(), looks, measured)
+
+
 def _recipes(of_events: Make, of_who: Make) -> list[_Recipe]:
     """The parts in their order: what needs most memory comes while little is held."""
     share = ("share", "low", "high")
@@ -182,6 +189,13 @@ def _recipes(of_events: Make, of_who: Make) -> list[_Recipe]:
             ("row", "name", "begin", "end", "days_inside", "rate_inside", "rate_else", "ratio",
              "low", "high", "p_shift", "p_block", "q", "higher"),
             of_events,
+        ),
+        _Recipe(
+            "timeline", "Beside which blocks", "What did networks stop in the same days?",
+            ("row", "begin", "end", "target", "network", "state", "layer", "mechanism",
+             "measurements", "contrary", "removed_before", "post_days_before", "removed_after",
+             "post_days_after"),
+            _timeline,
         ),
         _Recipe(
             "who", "How it was spread over accounts", "Do few bear most, and what follows?",

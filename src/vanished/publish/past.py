@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +39,7 @@ class Past:
     sealed: bool
     window: Window
     _past: duckdb.DuckDBPyConnection
+    _of: Observatory
 
     def posts(self) -> pa.Table:
         """Posts that were first met in the window, as they were known at its end."""
@@ -47,10 +48,20 @@ class Past:
 
         return met_within(arrow.posts(self._past), self.window)
 
+    def posts_today(self) -> pa.Table:
+        """The same posts as they are known today, whatever the window's end."""
+        import pyarrow.compute as pc
+
+        from vanished.archive import arrow
+        from vanished.explain.window import met_within
+
+        posts = met_within(arrow.posts(self._past), replace(self.window, until=None))
+        if self.window.until is None:
+            return posts
+        return posts.filter(pc.less(posts["first_seen_at"], self.window.until))
+
     def of_platform(self, platform: str) -> pa.Table:
         """Posts of this platform instead of the window's."""
-        from dataclasses import replace
-
         from vanished.archive import arrow
         from vanished.explain.window import met_within
 
@@ -84,6 +95,27 @@ class Past:
 
         return arrow.coverage(self._past)
 
+    def looks(self, posts: pa.Table) -> pa.Table:
+        """How often these posts were looked at, by day."""
+        from vanished.archive import arrow
+
+        return arrow.looks(self._past, posts)
+
+    def measurements(self) -> pa.Table:
+        """What was measured of networks in the window. The present is asked which sites are those
+        of a few accounts, so that none of these is named."""
+        from vanished.archive import arrow
+        from vanished.archive.kept_measurements import measurements, shown_names
+
+        since, until = self.window.since, self.window.until
+        found = [
+            one
+            for one in measurements(self._of)
+            if (since is None or one.measured_at >= since)
+            and (until is None or one.measured_at < until)
+        ]
+        return arrow.measurements(found, shown_names(self._of, found))
+
 
 @contextmanager
 def past_of(folder: Path, window: Window) -> Iterator[Past]:
@@ -91,7 +123,7 @@ def past_of(folder: Path, window: Window) -> Iterator[Past]:
     need_extra()
     with Observatory.open(folder) as observatory, observatory.past() as past:
         past.execute(f"set memory_limit = '{MEMORY}'")  # what needs more spills
-        yield Past(observatory.settings.id, observatory.sealed, window, past)
+        yield Past(observatory.settings.id, observatory.sealed, window, past, observatory)
 
 
 def need_extra() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -40,9 +40,9 @@ BY_PROBE, BY_CONTROL = 1, 2
 class ControlSettings:
     """Where a control looks names up, and whom it trusts."""
 
-    resolver: Resolver = Resolver("system")
+    resolver: Resolver = field(default_factory=lambda: Resolver("system"))
     authorities: str = ""  # a file of certificates; "" for the system's
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     tries: int = 2  # of the look-up, for a lost datagram
 
 
@@ -67,11 +67,12 @@ async def control_of(
 
     addresses = await finds(host, 0)
     asked = [*dict.fromkeys([*places, *(place(a, port) for a in addresses)])][:MOST_PLACES]
-    page, *_ = await asyncio.gather(
-        _page(run, url, addresses, finds, settings),
+    pages = asyncio.create_task(_page(run, url, addresses, finds, settings))
+    await asyncio.gather(
         *(_endpoint(run, one, host, settings, tls=secure) for one in asked),
         *(_over_quic(run, one, host, settings) for one in asked if with_quic and secure),
     )
+    page = await pages
     await run.settled()
     return _record(run, host, places, page)
 

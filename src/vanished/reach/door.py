@@ -12,7 +12,7 @@ import errno
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -22,6 +22,9 @@ from python_socks.async_.asyncio import Proxy
 
 from vanished.net.address import Network, why_denied
 from vanished.reach import failures
+
+Started = Callable[[], None]
+"""Called when a step's turn has come: what it waited for its turn is no time of the network's."""
 
 
 class NotContactedError(Exception):
@@ -35,34 +38,42 @@ class Door:
     `allow` are networks that may be contacted although they are not public: a lab's. `per_s` is
     how many sockets are opened a second, `burst` how many at once after a pause. `proxy` is the
     URL of a SOCKS5 or HTTP proxy that streams go through; datagrams cannot, and are refused then.
+    `ports` are the only ones that may be contacted, if any are named: a control's.
     """
 
     allow: Sequence[Network] = ()
     per_s: float = 4.0
     burst: int = 8
     proxy: str = ""
+    ports: frozenset[int] = frozenset()
     contacted: Counter[str] = field(default_factory=Counter)
     _ready: float = -1e9
 
-    async def stream(self, address: str, port: int, limit_s: float) -> socket.socket:
-        """A connected TCP socket, not blocking. OSError, TimeoutError, NotContactedError."""
-        await self._admitted("tcp", address, port)
+    async def stream(
+        self, address: str, port: int, limit_s: float, *, started: Started | None = None
+    ) -> socket.socket:
+        """A connected TCP socket, not blocking, within `limit_s` of its turn; `started` is called
+        when that has come. Raises OSError, TimeoutError, NotContactedError."""
+        await self._admitted("tcp", address, port, started)
         if self.proxy:
             return await self._through_proxy(address, port, limit_s)
         made = socket.socket(_family(address), socket.SOCK_STREAM)
         try:
             made.setblocking(False)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            loop = asyncio.get_running_loop()
-            await asyncio.wait_for(loop.sock_connect(made, (address, port)), limit_s)
+            async with asyncio.timeout(limit_s):
+                await asyncio.get_running_loop().sock_connect(made, (address, port))
         except BaseException:
             made.close()
             raise
         return made
 
-    async def datagrams(self, address: str, port: int) -> socket.socket:
-        """A UDP socket that hears `address` only. Raises OSError or NotContactedError."""
-        await self._admitted("udp", address, port)
+    async def datagrams(
+        self, address: str, port: int, *, started: Started | None = None
+    ) -> socket.socket:
+        """A UDP socket that hears `address` only; `started` as for `stream`. Raises OSError or
+        NotContactedError."""
+        await self._admitted("udp", address, port, started)
         if self.proxy:
             raise NotContactedError("datagrams do not go through the proxy")
         made = socket.socket(_family(address), socket.SOCK_DGRAM)
@@ -74,16 +85,22 @@ class Door:
             raise
         return made
 
-    async def _admitted(self, protocol: str, address: str, port: int) -> None:
+    async def _admitted(
+        self, protocol: str, address: str, port: int, started: Started | None
+    ) -> None:
         """Wait for the turn. Raises NotContactedError for what may not be contacted."""
         why = why_denied(ip_address(address), self.allow)
         if why:
             raise NotContactedError(f"{address} is {why}, and such addresses are not contacted")
+        if self.ports and port not in self.ports:
+            raise NotContactedError(f"port {port} is not contacted from here")
         now = time.monotonic()
         self._ready = max(self._ready, now - self.burst / self.per_s) + 1 / self.per_s
         if self._ready > now:
             await asyncio.sleep(self._ready - now)
         self.contacted[f"{protocol} {address} {port}"] += 1
+        if started:
+            started()
 
     async def _through_proxy(self, address: str, port: int, limit_s: float) -> socket.socket:
         try:

@@ -136,6 +136,8 @@ def _resolver(
     lost = [one.id for one in asked if one.kind is Kind.TIMEOUT]
     if len(lost) == len(asked) and len(lost) >= settings.dns_drops:
         found["dns_dropped"] += lost
+    elif len(lost) >= settings.dns_drops and len(lost) > len(asked) / 2:
+        found["dns_dropped_some"] += lost
 
 
 def _answer(query: Query, said: Truth) -> str | None:

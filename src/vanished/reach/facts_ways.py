@@ -32,7 +32,7 @@ def way_facts(seen: Observation, settings: VerdictSettings) -> Facts:
     for place in dict.fromkeys(way.place for way in ways):
         here = [way for way in ways if way.place == place]
         _count(seen, settings, found, "ip_drop", _IP, [*_connects(here)], _tcp_control)
-        _count(seen, settings, found, "tls_drop", _TLS, [*_handshakes(here)], _tls_control)
+        _count(seen, settings, found, "tls_drop", _TLS, [*_handshakes(here)], _tls_answered)
         _count(seen, settings, found, "http_drop", _HTTP, [*_requests(here)], _page_control)
     _certificates(seen, ways, found)
     _late_resets(found, ways)
@@ -47,7 +47,22 @@ def way_facts(seen: Observation, settings: VerdictSettings) -> Facts:
 
 
 def _connects(ways: list[Way]) -> Iterator[Tried]:
-    return ((way, way.connect, way.connect_id) for way in ways if way.connect)
+    """Connects, but for those that fail after something that was said here was stopped: a censor
+    that remembers a trigger stops what comes next to the same address, whatever it is."""
+    stopped = [
+        step.t0
+        for way in ways
+        for step in (way.handshake, way.exchange)
+        if step and step.t0 is not None and kind(step.failure) in (Kind.RESET, Kind.TIMEOUT)
+    ]
+    since = min(stopped, default=None)
+    for way in ways:
+        step = way.connect
+        if step is None:
+            continue
+        remembered = since is not None and step.t0 is not None and step.t0 > since
+        if not (step.failure and remembered):
+            yield way, step, way.connect_id
 
 
 def _handshakes(ways: list[Way]) -> Iterator[Tried]:
@@ -74,7 +89,19 @@ def _tls_control(seen: Observation, way: Way) -> bool | None:
     return not tried.failure
 
 
+def _tls_answered(seen: Observation, way: Way) -> bool | None:
+    """The same, where a certificate that the control does not know is an answer all the same: who
+    stops a handshake stops it before any certificate is checked."""
+    tried = ((seen.control.tls_handshake or {}) if seen.control else {}).get(way.place)
+    if tried is not None and kind(tried.failure) is Kind.CERTIFICATE:
+        return True
+    return _tls_control(seen, way)
+
+
 def _page_control(seen: Observation, way: Way) -> bool | None:
+    page = seen.control.http_request if seen.control else None
+    if page is None and way.handshake is not None:
+        return _tls_answered(seen, way)
     return _by_page(seen)
 
 
@@ -208,13 +235,19 @@ def _got_through(way: Way) -> bool:
 
 def _quic(seen: Observation, settings: VerdictSettings, found: dict[str, list[str]]) -> None:
     """QUIC is silent while TLS over TCP works here, and QUIC works for the control."""
-    mine = [(i, one) for i, one in seen.quic if not {OTHER_SNI, "canary"} & set(one.tags or ())]
-    lost = [i for i, one in mine if kind(one.failure) is Kind.TIMEOUT]
     control = (seen.control.quic_handshake or {}) if seen.control else {}
-    answered = any(one.address in control and not control[one.address].failure for _, one in mine)
-    over_tcp = any(way.secure for way in seen.ways if not way.purpose)
-    if len(lost) >= settings.tries and len(lost) == len(mine) and answered and over_tcp:
-        found["quic_drop"] = lost
+    if not any(way.secure for way in seen.ways if not way.purpose):
+        return
+    tried: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    for step_id, one in seen.quic:
+        place = one.address or ""
+        known = place in control and not control[place].failure
+        if known and not {OTHER_SNI, "canary"} & set(one.tags or ()):
+            tried[place].append((step_id, kind(one.failure) is Kind.TIMEOUT))
+    for tries in tried.values():
+        lost = [step_id for step_id, silent in tries if silent]
+        if len(lost) >= settings.tries:
+            found["quic_drop" if len(lost) == len(tries) else "quic_drop_some"] += lost
 
 
 def _lost_too(seen: Observation, found: dict[str, list[str]]) -> None:

@@ -8,7 +8,6 @@ and only a record that is no measurement at all is refused. Reading needs `msgsp
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,12 +113,12 @@ def to_json(measurement: Measurement) -> bytes:
 
 
 def _pruned(node: Any) -> Any:
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         return {
             key: _pruned(value)
             for key, value in node.items()
             if value is not None or key in _ALWAYS
         }
-    if isinstance(node, list | tuple):
+    if isinstance(node, list):
         return [_pruned(one) for one in node]
     return node

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request over an open connection (df-001), and how fast its page came.
+"""One HTTP/1.1 request over an open connection (df-001).
 
 In: a connection, plain or encrypted, and what is asked. Out: the step; what was received before a
 failure stays in it. Redirects are followed by whoever asks, not here.
@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import h11
 
@@ -30,6 +30,12 @@ HEADERS = {
 """What OONI's probes send, too: an answer must not depend on an odd client."""
 
 
+NOT_ASKED = "unknown_failure: no request that can be sent"
+_AS_IT_IS = "%/?:@!$&'()*+,;=~[]|{}^`\"<>\\"
+"""What a target may hold as it was given; a space or a letter beyond ASCII is written in percents,
+as browsers write it."""
+
+
 @dataclass(slots=True)
 class _Answer:
     """An answer while it comes."""
@@ -38,8 +44,7 @@ class _Answer:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     truncated: bool = False
-    first_s: float = 0.0  # when its head came
-    last_s: float = 0.0  # when its last bytes came
+    ended: bool = False  # the other side sends nothing more
 
 
 async def request(
@@ -56,18 +61,19 @@ async def request(
     """Ask once for `url`, with `host` in the Host header; the step is appended to `run`."""
     t0 = run.now()
     parts = urlsplit(url)
-    asked = {"Host": host or parts.netloc.rpartition("@")[2], **(headers or HEADERS)}
+    asked = {"Host": host or _host(parts), **(headers or HEADERS)}
     if body or method == "POST":
         asked["Content-Length"] = str(len(body))
     asked["Connection"] = "close"
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), _AS_IT_IS)
     answer, failure = _Answer(), None
     try:
-        talk = _talk(run, connection, method, target, asked, body, answer)
-        await asyncio.wait_for(talk, limit_s or run.limits.http_s)
-    except h11.RemoteProtocolError as error:
-        broken = "closed" in str(error) or "incomplete" in str(error)
-        failure = failures.EOF if broken else "http_parse_error"
+        async with asyncio.timeout(limit_s or run.limits.http_s):
+            await _talk(run, connection, method, target, asked, body, answer)
+    except h11.RemoteProtocolError:
+        failure = failures.EOF if answer.ended else "http_parse_error"
+    except (h11.LocalProtocolError, UnicodeError):
+        failure = NOT_ASKED
     except (ssl.SSLError, EOFError) as error:
         failure = tls_failure(error)
     except (OSError, TimeoutError) as error:
@@ -83,6 +89,23 @@ async def request(
     )  # fmt: skip
     run.requests.append(step)
     return step
+
+
+def _host(parts: SplitResult) -> str:
+    """The Host header of an address: its name in ASCII, and the port where it is not the usual."""
+    shown = parts.netloc.rpartition("@")[2]
+    if shown.isascii():
+        return shown
+    name, colon, port = shown.partition(":")
+    return f"{ascii_name(name)}{colon}{port}"
+
+
+def ascii_name(name: str) -> str:
+    """A host's name as it is asked for; as it was where it cannot be written in ASCII."""
+    try:
+        return name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 async def _talk(
@@ -102,19 +125,21 @@ async def _talk(
     while True:
         event = wire.next_event()
         if event is h11.NEED_DATA:
-            wire.receive_data(await connection.receive())
+            held = await connection.receive()
+            answer.ended = not held
+            wire.receive_data(held)
         elif isinstance(event, h11.Response):
             answer.code, answer.headers = event.status_code, [*event.headers.raw_items()]
-            answer.first_s = answer.last_s = run.now()
         elif isinstance(event, h11.Data):
-            answer.last_s = run.now()
             room = run.limits.body_bytes - len(answer.body)
             answer.body += event.data[:room]
             if len(event.data) > room:
                 answer.truncated = True
                 return
-        elif not isinstance(event, h11.InformationalResponse):
+        elif isinstance(event, h11.EndOfMessage):
             return
+        elif not isinstance(event, h11.InformationalResponse):
+            raise EOFError("the other side hung up")
 
 
 def _response(answer: _Answer) -> Response | None:

@@ -18,14 +18,22 @@ from aioquic.tls import AlertDescription
 
 from vanished.reach import failures
 from vanished.reach.door import NotContactedError, failure_of
-from vanished.reach.run import Run, place
+from vanished.reach.run import Run, Times, place
 from vanished.reach.steps import Handshake, Tags
 
 _ALERTS = {
-    AlertDescription.bad_certificate: failures.BAD_CERTIFICATE,
     AlertDescription.certificate_expired: failures.BAD_CERTIFICATE,
     AlertDescription.unknown_ca: failures.UNKNOWN_AUTHORITY,
 }
+
+
+_REASONS = {
+    "issuer": failures.UNKNOWN_AUTHORITY,
+    "self-signed": failures.UNKNOWN_AUTHORITY,
+    "self signed": failures.UNKNOWN_AUTHORITY,
+    "hostname": failures.BAD_HOSTNAME,
+}
+"""What aioquic's own check says, which has one alert for all of these."""
 
 
 class _Client(QuicConnectionProtocol):
@@ -57,6 +65,9 @@ class _Client(QuicConnectionProtocol):
 def _failure(event: ConnectionTerminated) -> str:
     alert = event.error_code - QuicErrorCode.CRYPTO_ERROR
     if 0 <= alert < 256:
+        if alert == AlertDescription.bad_certificate:
+            told = (value for sign, value in _REASONS.items() if sign in event.reason_phrase)
+            return next(told, failures.BAD_CERTIFICATE)
         known = {int(key): value for key, value in _ALERTS.items()}
         return known.get(alert, f"quic_failed_handshake: alert {alert}")
     return f"quic_failed_handshake: {event.error_code}"
@@ -66,7 +77,7 @@ async def quic(
     run: Run, address: str, port: int, name: str, *, authorities: str = "", tags: Tags = None
 ) -> Handshake:
     """Shake hands once over QUIC; the step is appended to `run`."""
-    transaction, t0 = run.transaction(), run.now()
+    transaction, times = run.transaction(), Times(run)
     failure: str | None = None
     transport: asyncio.DatagramTransport | None = None
     settings = QuicConfiguration(is_client=True, alpn_protocols=list(H3_ALPN), server_name=name)
@@ -77,7 +88,7 @@ async def quic(
     ended: asyncio.Future[str] = loop.create_future()
     connection = QuicConnection(configuration=settings)
     try:
-        made = await run.door.datagrams(address, port)
+        made = await run.door.datagrams(address, port, started=times.start)
         transport, client = await loop.create_datagram_endpoint(
             lambda: _Client(connection, ended), sock=made
         )
@@ -90,7 +101,7 @@ async def quic(
             transport.close()
     step = Handshake(
         address=place(address, port), server_name=name, failure=failure, network="udp",
-        no_tls_verify=False, t0=t0, t=run.now(), tags=tags, transaction_id=transaction,
+        no_tls_verify=False, t0=times.t0, t=run.now(), tags=tags, transaction_id=transaction,
     )  # fmt: skip
     run.quic.append(step)
     return step

@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from vanished.reach.door import NotContactedError, failure_of
-from vanished.reach.run import Run, place
+from vanished.reach.run import Run, Times, place
 from vanished.reach.steps import Tags, TcpConnect, TcpStatus
 
 _READ: Final = 1 << 16
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
@@ -97,8 +100,12 @@ class Connection:
         except OSError:
             return
 
-    def close(self) -> None:
-        """Close it, with no goodbye."""
+    def close(self, *, abort: bool = False) -> None:
+        """Close it. `abort`: with a reset, so that the kernel does not go on sending what was not
+        answered, which a censor that remembers would take for another try."""
+        if abort:
+            with suppress(OSError):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self.socket.close()
 
 
@@ -106,17 +113,18 @@ async def connect(
     run: Run, address: str, port: int, *, tags: Tags = None, limit_s: float | None = None
 ) -> tuple[TcpConnect, Connection | None]:
     """Connect once; the step is appended to `run`."""
-    transaction, t0 = run.transaction(), run.now()
+    transaction, times = run.transaction(), Times(run)
     opened: Connection | None = None
     failure: str | None = None
     try:
-        made = await run.door.stream(address, port, limit_s or run.limits.connect_s)
+        limit = limit_s or run.limits.connect_s
+        made = await run.door.stream(address, port, limit, started=times.start)
         opened = Connection(made, address, port, transaction, tags)
     except (OSError, TimeoutError, NotContactedError) as error:
         failure = failure_of(error)
     step = TcpConnect(
         ip=address, port=port, status=TcpStatus(success=failure is None, failure=failure),
-        t0=t0, t=run.now(), tags=tags, transaction_id=transaction,
+        t0=times.t0, t=run.now(), tags=tags, transaction_id=transaction,
     )  # fmt: skip
     run.connects.append(step)
     return step, opened

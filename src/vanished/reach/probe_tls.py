@@ -8,6 +8,7 @@ fetched by a second handshake that does not check, and stands in the same step.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
 from functools import lru_cache
@@ -27,12 +28,25 @@ _EOF: Final = ("EOF occurred", "UNEXPECTED_EOF")
 
 @lru_cache(maxsize=16)
 def context(authorities: str = "", verify: bool = True) -> ssl.SSLContext:
-    """A client's settings; `authorities` is a file of certificates, "" for the system's."""
-    made = ssl.create_default_context(cafile=authorities or None)
-    made.set_alpn_protocols(["http/1.1"])
-    if not verify:
+    """A client's settings; `authorities` are files of certificates, joined as a search path is.
+
+    "" stands for the system's, also as one of several. As lenient as browsers are: Python 3.13's
+    strict checks would refuse sites that all others see.
+    """
+    if verify:
+        given = authorities.split(os.pathsep)
+        made = ssl.create_default_context(cafile=given[0] or None)
+        for file in given[1:]:
+            if file:
+                made.load_verify_locations(file)
+            else:
+                made.load_default_certs()
+        made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    else:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
+    made.set_alpn_protocols(["http/1.1"])
     return made
 
 
@@ -52,8 +66,8 @@ async def handshake(
     chain: tuple[Words, ...] = ()
     tls: ssl.SSLObject | None = None
     try:
-        made = connection.secure(context(authorities, verify), name)
-        tls = await asyncio.wait_for(made, limit)
+        async with asyncio.timeout(limit):
+            tls = await connection.secure(context(authorities, verify), name)
         connection.alpn = tls.selected_alpn_protocol() or ""
         chain = _chain(tls)
     except (ssl.SSLError, OSError, TimeoutError, EOFError) as error:
@@ -104,8 +118,8 @@ async def _unchecked(
     try:
         made = await run.door.stream(connection.address, connection.port, limit_s)
         again = Connection(made, connection.address, connection.port, connection.transaction)
-        secured = again.secure(context("", verify=False), name)
-        return _chain(await asyncio.wait_for(secured, limit_s))
+        async with asyncio.timeout(limit_s):
+            return _chain(await again.secure(context("", verify=False), name))
     except (ssl.SSLError, OSError, TimeoutError, EOFError, NotContactedError):
         return ()
     finally:

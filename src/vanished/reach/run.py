@@ -86,6 +86,21 @@ class Run:
         )
 
 
+@dataclass(slots=True)
+class Times:
+    """When a step began: when it was asked for, or when its turn at the door came."""
+
+    run: Run
+    t0: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Now."""
+        self.t0 = self.run.now()
+
+
 def place(address: str, port: int) -> str:
     """An address with its port, as records write it."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

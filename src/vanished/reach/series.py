@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from vanished.judge.networks import CONFIRM, GAP_S, Phase, phases, stretches
 from vanished.model import Micros
 from vanished.reach.rules import Reach
 
@@ -45,8 +46,8 @@ class SeriesSettings:
     """`confirm` verdicts in a row make a new state; `gap_s` is the longest silence, in seconds,
     across which verdicts are taken to follow each other: after it a series begins anew."""
 
-    confirm: int = 2
-    gap_s: float = 30 * 86400.0
+    confirm: int = CONFIRM
+    gap_s: float = GAP_S
 
 
 DEFAULT = SeriesSettings()
@@ -91,15 +92,6 @@ class Series:
         return sum(n for state, n in self.states if state in {*STOPPED, Reach.OK})
 
 
-@dataclass(slots=True)
-class _Phase:
-    """Consecutive verdicts that agree, with the strays that were not believed."""
-
-    stopped: bool
-    looks: list[Dated]
-    contrary: int = 0
-
-
 def series(verdicts: Iterable[Dated], settings: SeriesSettings = DEFAULT) -> list[Series]:
     """A series for each pair of target and vantage, by their names; verdicts come in any order."""
     pairs: dict[tuple[str, str], list[Dated]] = defaultdict(list)
@@ -114,10 +106,10 @@ def series(verdicts: Iterable[Dated], settings: SeriesSettings = DEFAULT) -> lis
 def _series(target: str, vantage: str, ones: list[Dated], settings: SeriesSettings) -> Series:
     saying = [one for one in ones if one.state in STOPPED or one.state is Reach.OK]
     changes: list[Change] = []
-    phases: list[_Phase] = []
-    for stretch in _stretches(saying, settings.gap_s):
-        phases = _phases(stretch, settings.confirm)
-        changes += [_change(old, new) for old, new in pairwise(phases)]
+    held: list[Phase[Dated]] = []
+    for stretch in stretches(saying, lambda one: one.at, settings.gap_s):
+        held = phases(stretch, lambda one: one.state in STOPPED, settings.confirm)
+        changes += [_change(old, new) for old, new in pairwise(held)]
     return Series(
         target=target,
         vantage=vantage,
@@ -125,57 +117,27 @@ def _series(target: str, vantage: str, ones: list[Dated], settings: SeriesSettin
         states=tuple(sorted(Counter(one.state.value for one in ones).items())),
         since=ones[0].at,
         until=ones[-1].at,
-        stopped_now=phases[-1].stopped if phases else None,
+        stopped_now=held[-1].stopped if held else None,
         changes=tuple(changes),
     )
 
 
-def _stretches(ones: list[Dated], gap_s: float) -> list[list[Dated]]:
-    """Verdicts without a long silence between them."""
-    stretches: list[list[Dated]] = []
-    for one in ones:
-        if not stretches or one.at - stretches[-1][-1].at > gap_s * 1e6:
-            stretches.append([])
-        stretches[-1].append(one)
-    return stretches
-
-
-def _phases(ones: list[Dated], confirm: int) -> list[_Phase]:
-    """States that were seen `confirm` times in a row; what was not is contrary to the others."""
-    runs: list[list[Dated]] = []
-    for one in ones:
-        if runs and (runs[-1][-1].state in STOPPED) == (one.state in STOPPED):
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    phases: list[_Phase] = []
-    for run in runs:
-        stopped = run[0].state in STOPPED
-        if phases and phases[-1].stopped == stopped:
-            phases[-1].looks += run
-        elif len(run) >= confirm:
-            phases.append(_Phase(stopped, list(run)))
-        elif phases:
-            phases[-1].contrary += len(run)
-    return phases
-
-
-def _change(old: _Phase, new: _Phase) -> Change:
+def _change(old: Phase[Dated], new: Phase[Dated]) -> Change:
     """The change between two phases: after the last look of the old, by the first of the new."""
     stopping = new if new.stopped else old
     (layer, mechanism), _ = Counter(
-        (one.layer, one.mechanism) for one in stopping.looks
+        (one.layer, one.mechanism) for one in stopping.seen
     ).most_common(1)[0]
-    first = new.looks[0]
+    first = new.seen[0]
     return Change(
         target=first.target,
         vantage=first.vantage,
         turn=Turn.BEGAN if new.stopped else Turn.ENDED,
-        since=old.looks[-1].at,
+        since=old.seen[-1].at,
         by=first.at,
         layer=layer,
         mechanism=mechanism,
-        before=len(old.looks),
-        after=len(new.looks),
+        before=len(old.seen),
+        after=len(new.seen),
         contrary=old.contrary + new.contrary,
     )

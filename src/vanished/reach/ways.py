@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from vanished.reach.probe_http import request
+from vanished.reach.probe_http import ascii_name, request
 from vanished.reach.probe_tcp import connect
 from vanished.reach.probe_tls import handshake
 from vanished.reach.run import Run
@@ -56,6 +56,7 @@ class Asked:
     verify: bool = True
     page: bool = True  # ask for the page, not only for a handshake
     authorities: str = ""
+    method: str = "GET"
 
 
 async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
@@ -65,20 +66,21 @@ async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
     step, opened = await connect(run, address, parts.port or (443 if secure else 80), tags=tags)
     if opened is None:
         return Tried(step)
+    tried = Tried(step)
     try:
         shaken: Handshake | None = None
         if secure:
-            name = asked.name or parts.hostname or ""
+            name = asked.name or ascii_name(parts.hostname or "")
             shaken = await handshake(
                 run, opened, name, authorities=asked.authorities, verify=asked.verify
             )
-            if shaken.failure:
-                return Tried(step, shaken)
-        if not asked.page:
-            return Tried(step, shaken)
-        return Tried(step, shaken, await request(run, opened, asked.url, host=asked.host))
+        tried = Tried(step, shaken)
+        if asked.page and not (shaken and shaken.failure):
+            answer = await request(run, opened, asked.url, method=asked.method, host=asked.host)
+            tried = Tried(step, shaken, answer)
+        return tried
     finally:
-        opened.close()
+        opened.close(abort=tried.failure is not None)
 
 
 Finds = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -97,7 +99,7 @@ async def follow(
         if to in seen or redirects == REDIRECTS:
             return TOO_MANY
         seen.add(to)
-        host = urlsplit(to).hostname or ""
+        host = ascii_name(urlsplit(to).hostname or "")
         if not host:
             return INVALID
         addresses = [host] if literal(host) else await finds(host, redirects)
@@ -119,9 +121,10 @@ def location(step: Exchange) -> str | None:
         return None
     to = answer.header("location")
     try:
-        full = urljoin(step.request.url, to) if to else None
-        return full if full and urlsplit(full).scheme in ("http", "https") else None
-    except ValueError:
+        full = urljoin(step.request.url, to) if to else ""
+        parts = urlsplit(full)
+        return full if parts.scheme in ("http", "https") and parts.port != 0 else None
+    except ValueError:  # no address, or no port
         return None
 
 

@@ -47,10 +47,14 @@ from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_da
 from vanished.watch.evidence import FIRST, PICTURE, Gathering
 from vanished.watch.pictures import Fetched, Pictures
 from vanished.watch.schedule import NEVER, Reading, Schedule, Seen
+from vanished.watch.silences import Silences
 from vanished.watch.trusting import Trusting
 
 WAVERING = (State.SUSPECTED, State.FLICKERING)
 """States that a right or wrong answer of a canary may change at once."""
+
+LOST = (*WAVERING, State.GONE)
+"""States whose causes a network's word may change."""
 
 MANY, AT_ONCE = 3, HOUR
 """So many posts suspected within so long ask for a look at their account."""
@@ -99,6 +103,7 @@ class Ledger:
     held: Mapping[int, PostRow] = field(default_factory=dict)
     judged_by: JudgeSettings = DEFAULT
     trusting: Trusting = field(default_factory=lambda: Trusting(0))
+    silences: Silences = field(default_factory=Silences)
     want: Callable[[str, str, Micros], None] = lambda platform, vantage, after: None
     pictures: Pictures | None = None  # None: none are fetched
     host: Callable[[str], int] = lambda name: 0  # the number of a host
@@ -156,6 +161,7 @@ class Ledger:
             row.track.run = None  # moved into the journal while this row was held
         doubted = self._doubted(row, observation)
         proven_at, state = row.track.last_alive_at, row.track.state
+        self._hear(row, observation)
         change = absorb(
             row, observation, self.case(row), self.observatory.next_run, doubted=doubted
         )
@@ -168,6 +174,13 @@ class Ledger:
         if isinstance(row, PostRow):
             self._teach(row, proven_at, state, verdict)
         return verdict
+
+    def _hear(self, row: Row, seen: Observation) -> None:
+        """Whether the place that was asked answers at all; a list says nothing of its posts'."""
+        if isinstance(row, AccountRow) or seen.via is Via.DIRECT:
+            silence = self.silences.heard(url_of(row), seen)
+            if silence is not None:
+                self._entry.silences[silence.origin, silence.vantage] = silence
 
     def _teach(
         self, row: PostRow, proven_at: Micros | None, state: State, verdict: Verdict | None
@@ -223,7 +236,7 @@ class Ledger:
         case = self.case(row)
         account = self._account_verdicts.get(row.account_id) if isinstance(row, PostRow) else None
         state = row.track.state
-        trust = self.trusting.trust(_platform(row))
+        trust = self.trusting.trust(_platform(row), url_of(row))
         verdict = decide(row, case, account, self.judged_by, trust)
         self._waver(row, verdict)
         if verdict is None:
@@ -428,9 +441,14 @@ class Ledger:
     def _recheck(self, platform: str, now: Micros, *, everybody: bool) -> None:
         found = self._wavering.get(platform, {})
         wavering = {k: row for k, row in found.items() if everybody or k in self._awaiting}
-        posts = [key for key, row in wavering.items() if isinstance(row, PostRow)]
-        rows: list[Row] = [*self.known(posts).values()]
-        rows += [row for row in wavering.values() if isinstance(row, AccountRow)]
+        self.reconsider(list(wavering.values()), now)
+
+    def reconsider(self, wavering: Sequence[Row], now: Micros) -> None:
+        """Judge these again, since what is known of the ways to them has changed."""
+        rows: list[Row] = [
+            *self.known([row.subject for row in wavering if isinstance(row, PostRow)]).values()
+        ]
+        rows += [row for row in wavering if isinstance(row, AccountRow)]
         for row in rows:
             if isinstance(row, PostRow):
                 self._rows[row.subject] = row
@@ -496,6 +514,11 @@ class Ledger:
 def _proven_by(row: PostRow, seen: Observation) -> bool:
     """Whether this look proved `row` alive; it was entered."""
     return seen.signal.kind is Kind.ALIVE and row.track.last_alive_at == seen.last_asked_at
+
+
+def url_of(row: Row) -> str:
+    """Where `row` is at its platform."""
+    return row.account.url if isinstance(row, AccountRow) else row.post.url
 
 
 def _platform(row: Row) -> str:

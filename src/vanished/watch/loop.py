@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vanished.archive.kept_measurements import measurements
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, PostRow, Row, host_of
 from vanished.archive.settings_asking import DIRECT
@@ -34,12 +35,13 @@ from vanished.net.fetcher import Fetcher
 from vanished.sources import Source
 from vanished.watch.by_price import ByPrice
 from vanished.watch.canaries import Canary, Rounds, Way, ask
-from vanished.watch.ledger import WAVERING, Event, Ledger, Progress
+from vanished.watch.ledger import LOST, WAVERING, Event, Ledger, Progress, url_of
 from vanished.watch.logins import Logins
 from vanished.watch.pictures import Fetched, Job, Pictures
 from vanished.watch.resuming import Keeper
 from vanished.watch.routing import Route, choose
 from vanished.watch.schedule import NEVER, Schedule
+from vanished.watch.silences import Silences
 from vanished.watch.streams import Streams
 from vanished.watch.trusting import Trusting
 
@@ -190,7 +192,9 @@ class Watch:
     def _trust(self, now: Micros) -> None:
         """Take over what was known of the routes, and note which of them are used from now on."""
         fresh = int(self.judged_by.fresh_s * SECOND)
-        self._ledger.trusting = Trusting(fresh, self.observatory.routes())
+        kept = measurements(self.observatory)
+        self._ledger.trusting = Trusting(fresh, self.observatory.routes(), kept)
+        self._ledger.silences = Silences(self.observatory.silences())
         for platform in self.sources:
             vantages = [route.vantage for route in self.routes.get(platform, (_DIRECT,))]
             guarded = self._rounds.guarded(platform)
@@ -199,7 +203,16 @@ class Watch:
         posts = self.observatory.rows_in(WAVERING, watched) if watched else ()
         accounts = [row for row in self._accounts.values() if row.track.state in WAVERING]
         self._ledger.waver([*posts, *accounts])
+        if kept:
+            self._reconsider(now)
         self._tell_troubles()
+
+    def _reconsider(self, now: Micros) -> None:
+        """Judge again what disappeared from origins that were measured since."""
+        rows: list[Row] = [*self.observatory.rows_in(LOST, list(self.sources))]
+        rows += [row for row in self._accounts.values() if row.track.state in LOST]
+        told = [row for row in rows if self._ledger.trusting.has_word(url_of(row))]
+        self._ledger.reconsider(told, now)
 
     def _host(self, name: str) -> int:
         number = self._hosts.get(name)

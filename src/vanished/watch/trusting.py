@@ -1,8 +1,9 @@
 """What the ways to a platform are known to be worth: from kept facts to what the judge is told.
 
-In: rows of the journal's coverage that speak of routes and canaries, and new rounds as they come.
-Out: a `Trust` by platform, and the row that a new fact is kept as. A platform that was only ever
-asked one way and has no canaries has neither, and is judged as if this file did not exist.
+In: rows of the journal's coverage that speak of routes and canaries, new rounds as they come, and
+measurements that were kept. Out: a `Trust` by platform and origin, and the row that a new fact is
+kept as. A platform that was only ever asked one way, has no canaries and was never measured is
+judged as if this file did not exist.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from vanished.archive.columns import (
     ROUTE_ENDED,
     Coverage,
 )
+from vanished.archive.measured import Measured, origin
 from vanished.judge import BLIND, Check, NetworkWord, Standing, Trust
+from vanished.judge.networks import Sight, words
 from vanished.model import Micros
 
 _BETWEEN = " from "
@@ -31,17 +34,33 @@ def subject(platform: str, vantage: str) -> str:
 
 
 class Trusting:
-    """All ways, by platform and vantage. `fresh`: how long a right round vouches."""
+    """All ways, by platform and vantage. `fresh`: how long a right round vouches.
 
-    def __init__(self, fresh: Micros, past: Iterable[Coverage] = ()) -> None:
+    `measured`: what reach says of origins. A platform may have many, so that the word on one says
+    nothing of the others.
+    """
+
+    def __init__(
+        self,
+        fresh: Micros,
+        past: Iterable[Coverage] = (),
+        measured: Iterable[Measured] = (),
+    ) -> None:
         self._fresh = fresh
         self._trust: dict[str, Trust] = {}
+        self._words = network_words(measured)
         for row in past:
             self._enter(row)
 
-    def trust(self, platform: str) -> Trust:
-        """What the judge is to be told of `platform`."""
-        return self._trust.get(platform, BLIND)
+    def trust(self, platform: str, url: str = "") -> Trust:
+        """What the judge is to be told of `platform`, and of the networks before `url`."""
+        found = self._trust.get(platform, BLIND)
+        words = self._words.get(origin(url)) if self._words and url else None
+        return Trust(found.vantages, words) if words else found
+
+    def has_word(self, url: str) -> bool:
+        """Whether reach has a word on a network before `url`."""
+        return bool(self._words) and origin(url) in self._words
 
     def standing(self, platform: str, vantage: str) -> Standing:
         return self.trust(platform).vantages.get(vantage, _NEW)
@@ -50,10 +69,6 @@ class Trusting:
     def in_doubt(self) -> list[tuple[str, str]]:
         """Platforms and vantages whose canaries answered wrongly when last asked."""
         return [(p, v) for p, t in self._trust.items() for v, r in t.vantages.items() if r.in_doubt]
-
-    def measured(self, platform: str, networks: Sequence[NetworkWord]) -> None:
-        """Take over reach's word on the networks behind the vantages of `platform`."""
-        self._trust[platform] = Trust(self.trust(platform).vantages, tuple(networks))
 
     def begin(
         self, platform: str, vantages: Sequence[str], now: Micros, *, guarded: bool
@@ -109,4 +124,21 @@ class Trusting:
                 standing = standing.checked(check, self._fresh)
         old = self.trust(platform)
         vantages: Mapping[str, Standing] = {**old.vantages, vantage: standing}
-        self._trust[platform] = Trust(vantages, old.networks)
+        self._trust[platform] = Trust(vantages)
+
+
+def network_words(measured: Iterable[Measured]) -> dict[str, tuple[NetworkWord, ...]]:
+    """By origin, when which vantage's network stopped it, or let it through; see judge.networks.
+
+    Only measurements that were kept as made behind a vantage of ours say anything of its looks.
+    """
+    sights: dict[tuple[str, str], list[Sight]] = {}
+    for one in measured:
+        about = one.speaks_for if one.vantage else ""
+        if about and one.stopped is not None:
+            sights.setdefault((about, one.vantage), []).append(Sight(one.measured_at, one.stopped))
+    found: dict[str, tuple[NetworkWord, ...]] = {}
+    for (about, vantage), seen in sights.items():
+        if said := words(vantage, seen):
+            found[about] = (*found.get(about, ()), *said)
+    return found

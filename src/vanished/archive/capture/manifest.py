@@ -27,7 +27,9 @@ STATEMENT: Final = "vanished-statement/1"
 SALT_BYTES: Final = 32
 MAX_MANIFEST: Final = 4 << 20  # bytes; a manifest has about 400 a record
 
-WHATS: Final = frozenset({"first", "version", "notice", "returned", "import", "picture"})
+WHATS: Final = frozenset(
+    {"first", "version", "notice", "returned", "import", "picture", "measurement"}
+)
 TYPES: Final = frozenset({"response", "request", "revisit", "resource", "metadata"})
 
 _HEX = re.compile(r"[0-9a-f]{64}")

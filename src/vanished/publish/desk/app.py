@@ -1,0 +1,182 @@
+"""The dashboard's web server: addresses, languages, and what no page may do.
+
+In: an observatory's folder, settings. Out: an ASGI application. Pages come with a policy that lets
+a browser load nothing but our own style and pictures and run no script; the server answers only to
+the names that it was told, so that no page elsewhere can read it through a name of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vanished.errors import UsageError, VanishedError
+from vanished.publish.desk import pages, words
+from vanished.publish.desk.links import Links
+from vanished.publish.desk.state import Desk, DeskSettings
+from vanished.publish.tongues import NAMES, Tongue, catalogue, chosen
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"private, no-cache",
+}
+LANGUAGE: Final = "lang"
+_TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
+
+
+class Guarded:
+    """Puts HEADERS on every answer, and says how long the server took."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.perf_counter()
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                took = f"app;dur={(time.perf_counter() - begun) * 1000:.1f}".encode()
+                own = [(key, value) for key, value in HEADERS.items()]
+                kept = [pair for pair in message["headers"] if pair[0].lower() not in HEADERS]
+                message["headers"] = [*kept, *own, (b"server-timing", took)]
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+
+def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Starlette:
+    """The application over the observatory in `folder`, for requests to `hosts`."""
+    desk = Desk(folder, settings)
+    rooms = {tag: _room(tag) for tag in NAMES}
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(desk.start)
+        yield
+        await run_in_threadpool(desk.stop)
+
+    def page(make: pages.Page) -> Callable[..., Awaitable[Response]]:
+        async def answered(request: Request, error: Exception | None = None) -> Response:
+            return await run_in_threadpool(_answer, desk, rooms, make, request)
+
+        return answered
+
+    routes = [
+        Route(path, page(make), methods=["GET", "HEAD"]) for path, make in pages.ROUTES.items()
+    ]
+    routes += [
+        Route("/static/{name}", _static),
+        Route("/language/{tag}", _language),
+    ]
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Guarded),
+            Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts]),
+            Middleware(GZipMiddleware, minimum_size=1024),
+        ],
+        exception_handlers={
+            404: page(partial(pages.failed, status=404)),
+            405: page(partial(pages.failed, status=405)),
+        },
+    )
+
+
+def _answer(
+    desk: Desk,
+    rooms: Mapping[str, Environment],
+    make: pages.Page,
+    request: Request,
+) -> Response:
+    tag = _tag(request)
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    asked = pages.Asked(desk, Tongue(tag), Links(here), request.query_params, request.path_params)
+    try:
+        shown = make(asked)
+    except UsageError as error:
+        shown = pages.failed(asked, status=400, why=str(error))
+    except VanishedError as error:
+        shown = pages.failed(asked, status=503, why=str(error))
+    if isinstance(shown, Response):
+        return shown
+    context = {
+        "t": asked.tongue, "link": asked.links, "w": words, "languages": NAMES,
+        "trouble": desk.trouble, "everything": desk.settings.everything,
+        "names": desk.names, "page": shown.name, **shown.values,
+    }  # fmt: skip
+    text = rooms[tag].get_template(f"{shown.name}.html").render(context)
+    return Response(text, shown.status, media_type="text/html; charset=utf-8")
+
+
+def _room(tag: str) -> Environment:
+    """Templates in one language."""
+    room = Environment(
+        loader=PackageLoader("vanished.publish.desk"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    room.install_gettext_translations(catalogue(tag), newstyle=True)  # type: ignore[attr-defined]
+    return room
+
+
+def _tag(request: Request) -> str:
+    for given in (request.query_params.get(LANGUAGE), request.cookies.get(LANGUAGE)):
+        if given in NAMES:
+            return given
+    return chosen(request.headers.get("accept-language", ""))
+
+
+async def _language(request: Request) -> Response:
+    """Remember a language and go back; never anywhere but to a page of ours."""
+    tag, to = request.path_params["tag"], request.query_params.get("to", "/")
+    parts = urlsplit(to)
+    if (
+        tag not in NAMES
+        or parts.scheme
+        or parts.netloc
+        or not to.startswith("/")
+        or to[1:2] in "/\\"
+    ):
+        to = "/"
+    answer = RedirectResponse(to, 303)
+    if tag in NAMES:
+        answer.set_cookie(LANGUAGE, tag, max_age=31_536_000, httponly=True, samesite="lax")
+    return answer
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    file = files("vanished.publish.desk").joinpath(f"static/{name}")
+    kind = _TYPES.get(name.rpartition(".")[2])
+    if kind is None or "/" in name or "\\" in name or not file.is_file():
+        return PlainTextResponse("There is no such file.", 404)
+    return Response(file.read_bytes(), media_type=kind)

@@ -1,0 +1,58 @@
+"""Where pages stand, for a server; the static site has its own.
+
+In: what a page is about. Out: its address. Templates never write an address themselves, so that the
+same page can stand on a server and in a folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from vanished.publish.shelf.filters import Filter
+
+EVERYTHING: Final = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses on a server."""
+
+    here: str = "/"  # of the page that is being made, with its query
+
+    def home(self) -> str:
+        return "/"
+
+    def losses(self, asked: Filter = EVERYTHING, form: str = "", **changes: str) -> str:
+        """The list; as "csv" or "json" where that is asked for."""
+        return f"/losses{'.' + form if form else ''}{asked.address(**changes)}"
+
+    def loss(self, post: str) -> str:
+        return f"/losses/{quote(post)}"
+
+    def accounts(self) -> str:
+        return "/accounts"
+
+    def account(self, key: str) -> str:
+        return f"/accounts/{quote(key)}"
+
+    def operate(self) -> str:
+        return "/operate"
+
+    def about(self) -> str:
+        return "/about"
+
+    def chart(self, name: str, tag: str) -> str:
+        return f"/charts/{name}.svg?{urlencode({'lang': tag})}"
+
+    def table(self, name: str) -> str:
+        """What is behind a chart, as CSV."""
+        return f"/charts/{name}.csv"
+
+    def static(self, name: str) -> str:
+        return f"/static/{name}"
+
+    def language(self, tag: str) -> str:
+        """The same page in another language."""
+        return f"/language/{tag}?{urlencode({'to': self.here})}"

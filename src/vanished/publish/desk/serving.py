@@ -1,0 +1,81 @@
+"""Run the dashboard until it is interrupted.
+
+In: a folder, settings, where to listen. Out: the address, told as soon as a page can be had there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from vanished.archive.folder import located
+from vanished.errors import UsageError
+from vanished.publish.desk.app import make_app
+from vanished.publish.desk.state import DeskSettings
+
+NICE = 5
+"""The watch beside it goes first."""
+
+
+def serve(
+    folder: Path,
+    settings: DeskSettings,
+    host: str,
+    port: int,
+    told: Callable[[str], None],
+    ready: Callable[[str], None],
+) -> None:
+    """Serve the observatory in `folder`; returns when it is interrupted. Raises VanishedError.
+
+    `told` hears what goes on, `ready` the address as soon as a page can be had there.
+    """
+    located(folder)
+    listening = bound(host, port)
+    name, number = listening.getsockname()[:2]
+    shown = f"[{name}]" if ":" in name else name
+    told("Laying out the shelf; the first time takes half a minute for a million posts.")
+    hosts = [name, "localhost", host, f"[{name}]"]
+    app = make_app(folder, settings, list(dict.fromkeys(hosts)))
+    os.nice(NICE)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, lifespan="on",
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
+    server = _Server(config, lambda: ready(f"http://{shown}:{number}/"))
+    server.run(sockets=[listening])
+    if not server.started:
+        raise UsageError(f"The dashboard did not start; {server.why or 'see the message above'}.")
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises UsageError where the place is taken or is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise UsageError(
+            f"{host} port {port} cannot be listened at: {error.strerror}; choose another --port."
+        ) from None
+    return made
+
+
+class _Server(uvicorn.Server):
+    """Tells when it can be asked."""
+
+    why = ""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if not self.should_exit:
+            self._ready()
