@@ -62,7 +62,7 @@ class WebTest:
 
     async def measure(self, url: str) -> Measurement:
         """Test one page. Raises UsageError for what is no address of the web."""
-        one = _One(self.settings, self.door, self.control, checked(url))
+        one = OnePage(self.settings, self.door, self.control, checked(url))
         canary, seen = await self._canary.look()
         found = await one.measured(canary, seen)
         if found.keys.http_experiment_failure or found.keys.dns_experiment_failure:
@@ -104,7 +104,7 @@ def checked(url: str) -> str:
 
 
 @dataclass(slots=True)
-class _One:
+class OnePage:
     """The test of one page."""
 
     settings: WebSettings
@@ -130,6 +130,11 @@ class _One:
     @property
     def secure(self) -> bool:
         return self.url.startswith("https:")
+
+    @property
+    def sealed(self) -> bool:
+        """Whether what is asked can show no page of whoever blocks."""
+        return self.secure
 
     async def measured(self, canary: Canary, canary_run: Run) -> Measurement:
         """All steps, and the record of them."""
@@ -310,7 +315,7 @@ class _One:
         """The page in plain HTTP from addresses that only we were answered: a page that says who
         blocks cannot show itself over TLS. What does not answer stays out of the record."""
         dns = self.seen.dns if self.seen else None
-        if not (self.secure and dns and dns.addrs):
+        if not (self.sealed and dns and dns.addrs):
             return
         for address in dict.fromkeys(a for one in found for a in one.addresses):
             if address in dns.addrs:
