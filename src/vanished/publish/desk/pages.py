@@ -20,6 +20,7 @@ from starlette.responses import Response, StreamingResponse
 
 from vanished import __version__
 from vanished.model import SECOND, Micros
+from vanished.publish.desk import found_pages, item, reviewing
 from vanished.publish.desk.asked import Asked, Page, Shown, download, failed, listed
 from vanished.publish.desk.front import FIGURES, PALETTE, windows
 from vanished.publish.desk.links import Links
@@ -50,6 +51,9 @@ def home(asked: Asked) -> Shown:
             "latest": [listed(row) for row in latest.rows],
             "total": latest.total,
             "platforms": shelf.platforms(),
+            "rising": found_pages.rising(asked),
+            "live": found_pages.live(asked),
+            "timeline": asked.desk.findings.found("timeline"),
         },
     )
 
@@ -177,7 +181,16 @@ def account(asked: Asked) -> Shown:
 
 def operate(asked: Asked) -> Shown:
     """What the watch needs from a person."""
-    return Shown("operate", {"checked": asked.desk.checked})
+    desk = asked.desk
+    return Shown(
+        "operate",
+        {
+            "checked": desk.checked,
+            "running": desk.running,
+            "about": desk.findings.about(),
+            "finder": desk.finder,
+        },
+    )
 
 
 def about(asked: Asked) -> Shown:
@@ -230,9 +243,14 @@ ROUTES: Final[Mapping[str, Page]] = {
     "/losses": losses,
     "/losses.csv": losses_csv,
     "/losses.json": losses_json,
-    "/losses/{post}": loss,
+    "/losses/{post}": item.loss,
+    "/losses/{post}/copies": item.copies,
+    "/losses/{post}/spread.svg": item.spread_svg,
+    "/losses/{post}/spread.csv": item.spread_csv,
     "/accounts": accounts,
     "/accounts/{key}": account,
+    **found_pages.PAGES,
+    "/review": reviewing.queue,
     "/operate": operate,
     "/about": about,
     "/charts/{name}.svg": chart,
