@@ -91,6 +91,7 @@ def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
     routes = [
         Route(path, page(make), methods=["GET", "HEAD"]) for path, make in pages.ROUTES.items()
     ]
+
     async def decided(request: Request) -> Response:
         return await _decided(desk, page, request)
 

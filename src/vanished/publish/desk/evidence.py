@@ -1,4 +1,5 @@
-"""What is kept of a post as evidence: its captures, and which signed and stamped checkpoint has them.
+"""What is kept of a post as evidence: its captures, and which signed or stamped checkpoint covers
+them.
 
 In: an observatory's folder and a post's key. Out: leaves of the log with what each shows. Nothing
 is verified here: `vanished verify` does that, offline and for anybody.

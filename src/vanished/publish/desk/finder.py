@@ -50,7 +50,7 @@ class Finder:
         return self._run is not None
 
     def visit(self, version: int) -> None:
-        """See to the run that is under way, or begin one for the shelf's `version` if it is time."""
+        """See to the run that is under way, or begin one for the shelf's `version` in time."""
         if self._run is not None:
             self._see()
         elif self._is_time(version):
@@ -78,9 +78,9 @@ class Finder:
         return old and about.version != version
 
     def _begin(self, version: int) -> None:
-        self._said = tempfile.TemporaryFile()  # closed when the run was seen to its end
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by _over
         given = [str(self.folder), str(self.settings.days), str(self.settings.memory)]
-        self._run = subprocess.Popen(
+        self._run = subprocess.Popen(  # noqa: S603 -- our own module and numbers
             [sys.executable, "-m", "vanished.publish.finding_run", *given],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said,
         )  # fmt: skip

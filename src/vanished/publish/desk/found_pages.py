@@ -6,7 +6,7 @@ here; where nothing was found, or nothing could be, the page says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 

@@ -72,9 +72,7 @@ def _elsewhere(asked: Asked, post: str) -> str:
 
 def counters(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The looks that saw a counter."""
-    return [
-        run for run in runs if run["reposts_low"] is not None or run["views_low"] is not None
-    ]
+    return [run for run in runs if run["reposts_low"] is not None or run["views_low"] is not None]
 
 
 def spread_svg(asked: Asked) -> Response:

@@ -9,27 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import SequenceMatcher
-from http import HTTPStatus
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from vanished import __version__
-from vanished.model import SECOND, Micros
+from vanished.model import SECOND
 from vanished.publish.desk import found_pages, item, reviewing
 from vanished.publish.desk.asked import Asked, Page, Shown, download, failed, listed
 from vanished.publish.desk.front import FIGURES, PALETTE, windows
-from vanished.publish.desk.links import Links
-from vanished.publish.desk.state import Desk
-from vanished.publish.desk.words import AGAIN, CAUSES, MOMENTS, group
 from vanished.publish.moments import iso
-from vanished.publish.shelf.filters import CHOICES, CROSSINGS, Filter
+from vanished.publish.shelf.filters import CHOICES, Filter
 from vanished.publish.table_files import plain
-from vanished.publish.tongues import Tongue
 
 ACCOUNTS: Final = 200  # on one page
 LONGEST: Final = 4000  # characters of a wording that are compared

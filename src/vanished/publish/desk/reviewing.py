@@ -60,7 +60,8 @@ def queue(asked: Asked) -> Shown:
 
 def _undecided(asked: Asked, wanted: Filter, after: str) -> tuple[list[Mapping[str, Any]], str]:
     """Some losses without a reviewer's word, and from where the next page goes on."""
-    done, found, read = asked.desk.decisions.reviewed(), [], 0
+    done, read = asked.desk.decisions.reviewed(), 0
+    found: list[Mapping[str, Any]] = []
     while read < MOST_READ:
         page = asked.desk.shelf().losses(wanted, rows=ROWS - len(found), after=after)
         found += [row for row in page.rows if row["post"] not in done]
@@ -80,9 +81,7 @@ def decide(asked: Asked, form: Mapping[str, list[str]]) -> str:
     if what not in (CONFIRM, CORRECT, WITHHOLD):
         raise UsageError("Choose whether to confirm, to correct or to withhold.")
     causes = form.get("cause", []) if what == CORRECT else []
-    ruling = add(
-        asked.desk.folder, one("post"), what, one("note"), asked.desk.clock.now(), causes
-    )
+    ruling = add(asked.desk.folder, one("post"), what, one("note"), asked.desk.clock.now(), causes)
     back = one("back")
     parts = urlsplit(back)
     ours = back.startswith("/") and back[1:2] not in ("/", "\\") and not parts.netloc

@@ -56,7 +56,7 @@ def drawn(
 
 def _share(run: Mapping[str, Any], name: str) -> float | None:
     value = run[f"{name}_low"]
-    return None if value is None else value / CROSSINGS[name]
+    return None if value is None else float(value) / CROSSINGS[name]
 
 
 def _line(at: float, tongue: Tongue) -> list[str]:
@@ -91,9 +91,7 @@ def _mark(x: float, y: float, number: int) -> str:
     """A disc or a square."""
     if number == 0:
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{COLOURS[0]}"/>'
-    return (
-        f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{COLOURS[number]}"/>'
-    )
+    return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{COLOURS[number]}"/>'
 
 
 def _key(number: int, says: str) -> list[str]:
