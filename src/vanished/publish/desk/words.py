@@ -133,7 +133,8 @@ COLUMNS: Final = {
 }  # fmt: skip
 PARTS: Final = {
     "span": "Blocks by target", "change": "Changes", "day": "Days", "event": "Events by name",
-    "kind": "Kinds of events", "all": "All together", "year": "Years",
+    "all events": "All events together", "concentration": "How concentrated losses are",
+    "after a removal": "After a removal",
 }  # fmt: skip
 """Kinds of rows in one table; others stand under their own name."""
 QUEUES: Final = {
