@@ -48,6 +48,8 @@ NEEDED = ("starlette", "uvicorn", "jinja2", "babel", "vl_convert", "pyarrow", "s
 """Of the dashboard, beyond the core install."""
 INSTALL = "pip install 'vanished[publish,explain]'"
 END_S = 15.0
+NICE = 10
+"""The month, which does not wait for anybody, goes first."""
 
 
 @contextlib.contextmanager
@@ -151,9 +153,9 @@ def dashboard(folder: Path, port: int, console: Console) -> Iterator[subprocess.
         )
         yield None
         return
-    code = "from vanished.cli import main; main()"
+    code = f"import os; os.nice({NICE}); from vanished.cli import main; main()"
     given = ["serve", "-o", str(folder), "--port", str(port), "--findings-every", "0.5"]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 -- ourselves
         [sys.executable, "-c", code, *given],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
