@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from starlette.types import ASGIApp
 
 from tests.publish import desk_world
 from tests.publish.asgi import Client
@@ -30,16 +31,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def state(folder: Path) -> Iterator[Desk]:
-    made = Desk(folder, DeskSettings(every_s=3600, finding=FinderSettings(every_s=0)))
-    made.start()
-    yield made
-    made.stop()
+def app(folder: Path) -> Iterator[ASGIApp]:
+    desk = Desk(folder, DeskSettings(every_s=3600, finding=FinderSettings(every_s=0)))
+    desk.start()
+    yield make_app(desk, ["127.0.0.1"])
+    desk.stop()
 
 
 @pytest.fixture
-def desk(state: Desk) -> Client:
-    return Client(make_app(state, ["127.0.0.1"]), HOST)
+def desk(app: ASGIApp) -> Client:
+    """A browser that has no cookie yet."""
+    return Client(app, HOST)
 
 
 def queue(desk: Client, name: str = "several") -> tuple[str, list[str], str]:

@@ -33,7 +33,7 @@ def drawn(
     bottom = math.log10(LEAST)
 
     def x(t: Micros) -> float:
-        return (t - first) / (last - first)
+        return float(t - first) / float(last - first)
 
     def y(share: float) -> float:
         return (math.log10(max(share, LEAST)) - bottom) / (top - bottom)
