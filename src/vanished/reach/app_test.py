@@ -20,11 +20,11 @@ from vanished.reach.canary import CanaryKeeper
 from vanished.reach.controlling import Controlling
 from vanished.reach.door import Door
 from vanished.reach.endpoint_test import OneEndpoint
+from vanished.reach.one_page import EXTENSIONS
 from vanished.reach.record import ControlSummary, Measurement, Ours, Part, TestKeys
 from vanished.reach.steps import CONTROL_ADDRESS, NOT_THE_TARGET, Tags
 from vanished.reach.verdict import Verdict, noted, verdict
 from vanished.reach.web_settings import WebSettings
-from vanished.reach.web_test import EXTENSIONS
 
 
 @dataclass(frozen=True, slots=True)

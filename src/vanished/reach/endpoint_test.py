@@ -17,6 +17,7 @@ from vanished import __version__
 from vanished.reach.app import Endpoint
 from vanished.reach.controlling import ControlFailedError
 from vanished.reach.failures import Kind, kind
+from vanished.reach.one_page import EXTENSIONS, OnePage
 from vanished.reach.record import (
     Canary,
     Control,
@@ -30,7 +31,6 @@ from vanished.reach.run import place
 from vanished.reach.steps import CONTROL_ADDRESS, NOT_THE_TARGET, Query, Tags, attempt
 from vanished.reach.verdict import noted, verdict
 from vanished.reach.ways import Asked, Tried, literal, way
-from vanished.reach.web_test import EXTENSIONS, OnePage
 
 ENDPOINT_TEST: Final = "vanished_endpoint"
 
@@ -131,7 +131,7 @@ class OneEndpoint(OnePage):
             self.tried.append(found)
         return found
 
-    async def _follow(self, tried: Tried, marks: tuple[str, ...]) -> None:
+    async def _follow(self, tries: Sequence[Tried], marks: tuple[str, ...]) -> None:
         """Redirects are answers."""
 
     @property
