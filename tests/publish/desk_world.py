@@ -6,8 +6,14 @@ texts, notices, names of accounts.
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
+import pyarrow as pa
+
+from vanished.archive.advice import Advised, keep
 from vanished.archive.columns import GAP, Coverage, Judgement, Wording
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Change, Entry, PostRow, Track
@@ -31,6 +37,10 @@ from vanished.model import (
     Version,
     failed,
 )
+from vanished.publish.findings import About, Found, Generation, shelf_inode
+from vanished.publish.shelf import Filter, Shelf, fill
+from vanished.publish.shelf.filters import Meanings
+from vanished.publish.table_files import csv_of
 
 START: Micros = 1_700_006_400 * SECOND  # midnight, UTC
 
@@ -83,6 +93,51 @@ def make(folder: Path) -> None:
         gap = Coverage("watch", START + 20 * DAY, START + 21 * DAY, GAP, "it was not run")
         entry.coverage.append(gap)
         observatory.commit(entry, START)
+
+
+STORY: Final = "planted"
+FOUND: Final = (
+    "overview", "spread", "speed", "stories", "terms", "combinations", "campaigns", "events",
+    "timeline", "who",
+)  # fmt: skip
+
+
+def plant(folder: Path) -> None:
+    """Findings and advice on go-arounds whose every word is a stranger's."""
+    fill(folder)
+    with Shelf(folder, Meanings({}, {})) as shelf:
+        posts = [row["post"] for row in shelf.losses(Filter(state="any"), rows=POSTS).rows]
+        now = shelf.now()
+    generation = Generation(shelf_inode(folder))
+    for number, name in enumerate(FOUND):
+        bad = HOSTILE[number % len(HOSTILE)]
+        columns = ["row", "term", "text", "story", "targets", "share", "begin", "end", "removed",
+                   "posts", "network", "higher"]  # fmt: skip
+        row = {
+            "row": bad if number % 2 else None, "term": bad, "text": bad, "story": STORY,
+            "targets": bad, "share": 0.5, "low": 0.25, "high": 0.75, "begin": START, "end": now,
+            "first": START, "last": now, "removed": 3, "survived": 3, "posts": 6, "accounts": 5,
+            "tellings": 2, "network": bad, "higher": True,
+        }  # fmt: skip
+        found = Found(
+            name, bad, bad, columns, method="t/1", settings={"x": bad}, based=bad, caveats=[bad],
+            text=bad, total=1, rows=[row], drawn=True, why_not=bad if name == "who" else "",
+        )  # fmt: skip
+        generation.names.append(name)
+        generation.files[f"{name}.json"] = json.dumps(asdict(found)).encode()
+        svg = (
+            f'<svg xmlns="http://www.w3.org/2000/svg"><script>window.__hit=1</script>{number}</svg>'
+        )
+        generation.files[f"{name}.svg"] = svg.encode()
+        generation.files[f"{name}.csv"] = csv_of(pa.table({"term": [bad]}))
+    generation.members = pa.table({"post": posts, "story": [STORY] * len(posts)})
+    generation.keep(folder, About("o", 1, now, START, now, FOUND, 1.0))
+    tested = [
+        Advised(bad, "tor", "h", "2026-11-01T00:00:00+00:00", works, "blocked", "tls", "sni_reset",
+                bad, 1.0, 2000.0, 60.0)
+        for bad, works in ((HOSTILE[0], True), (HOSTILE[1], False))
+    ]  # fmt: skip
+    keep(folder, tested)
 
 
 def _post(observatory: Observatory, entry: Entry, owner: AccountRow, n: int) -> None:

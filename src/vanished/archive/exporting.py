@@ -47,10 +47,13 @@ class Chosen:
     unsigned: int  # captures that no checkpoint covers yet
 
 
-def choose(folder: Path, log: Log, keys: Collection[str], *, everything: bool) -> Chosen:
+def choose(
+    folder: Path, log: Log, keys: Collection[str], *, everything: bool, sparing: bool = False
+) -> Chosen:
     """The captures that show `keys` (accounts: with their posts), or all; see the module.
 
-    Raises UsageError if none of them is known.
+    `sparing`: also of those that are asked for by name, none that shows what an author may have
+    taken down, such as a list with other posts. Raises UsageError if none of them is known.
     """
     with opened(folder) as connection:
         wanted = None if not keys else showing(connection, posts_of(connection, keys))
@@ -59,7 +62,8 @@ def choose(folder: Path, log: Log, keys: Collection[str], *, everything: bool) -
                 f"No capture shows {', '.join(sorted(keys))[:80]}; give keys as vanished report"
                 " prints them."
             )
-        held = set() if everything or keys else showing(connection, withheld(connection))
+        named = keys and not sparing
+        held = set() if everything or named else showing(connection, withheld(connection))
         held |= set() if everything or keys else measurements(connection)
         found = [
             leaf
@@ -116,15 +120,17 @@ def export_wacz(
     keys: Collection[str] = (),
     identities: Identities | None = None,
     everything: bool = False,
+    sparing: bool = False,
 ) -> Exported:
-    """Write the captures that show `keys` (all, if none are given) to the WACZ `target`.
+    """Write the captures that show `keys` (all, if none are given) to the WACZ `target`; `sparing`
+    as in `choose`.
 
     Raises UsageError where captures are sealed and no identity is given, EvidenceError where one is
     damaged, StorageError; `target` is then as it was.
     """
     settings = located(folder)
     log = _opened_log(folder)
-    chosen = choose(folder, log, keys, everything=everything)
+    chosen = choose(folder, log, keys, everything=everything, sparing=sparing)
     if not chosen.leaves:
         raise UsageError(f"There is nothing to export: {_why_none(chosen)}.")
     note_of = _notes(folder / LOG, log)

@@ -140,9 +140,18 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(help="Keep the demo's observatory in this new folder.")
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the dashboard meanwhile and until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 takes a free one.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Watch a simulated platform and its censor for a month in a minute; print the report."""
     from vanished.lab.demo import run_demo
 
-    run_demo(seconds=seconds, seed=seed, keep=keep, as_json=as_json, console=err, out=out)
+    run_demo(
+        seconds=seconds, seed=seed, keep=keep, as_json=as_json, console=err, out=out,
+        serve=serve, port=port,
+    )  # fmt: skip

@@ -114,6 +114,21 @@ def review(
     say(ruling.facts(), f"Noted as entry {ruling.number}: {ruling.what} {key}.", as_json)
 
 
+@publish.command(epilog="Example: vanished publish cases corrected")
+def cases(
+    target: Annotated[Path, typer.Argument(help="The folder for the files, one a platform.")],
+    folder: Folder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write what persons corrected as test cases, in the form of the labelled set, pseudonymous."""
+    from vanished.archive.folder import located
+    from vanished.publish.correction_cases import write_cases
+
+    located(folder)
+    found = write_cases(folder, target)
+    say(found.facts(), found.text(), as_json)
+
+
 @takedown.command(
     "add", epilog='Example: vanished publish takedown add KEY --reason "by its author"'
 )

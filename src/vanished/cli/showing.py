@@ -28,6 +28,15 @@ def serve(
     open_to_others: Annotated[
         bool, typer.Option(help="Allow a host that is not loopback. There is no login.")
     ] = False,
+    findings_every: Annotated[
+        float, typer.Option(min=0, help="Minutes between runs of the analyses; 0 runs none.")
+    ] = 30.0,
+    findings_days: Annotated[
+        int, typer.Option(min=0, help="How many days the analyses look at; 0 takes all.")
+    ] = 90,
+    findings_mb: Annotated[
+        int, typer.Option(min=256, help="Megabytes of memory that the analyses may take.")
+    ] = 3072,
     as_json: Json = False,
 ) -> None:
     """The dashboard: what vanished, on pages in three languages, on this machine only."""
@@ -41,6 +50,7 @@ def serve(
             " one before it, or say --open-to-others."
         )
     try:
+        from vanished.publish.desk.finder import FinderSettings
         from vanished.publish.desk.serving import serve as serving
         from vanished.publish.desk.state import DeskSettings
     except ModuleNotFoundError as error:
@@ -48,7 +58,8 @@ def serve(
             f"the dashboard needs more than the core install has ({error.name}); add it with:"
             " pip install 'vanished[publish,explain]'."
         ) from None
-    settings = DeskSettings(everything=everything, names=names)
+    finding = FinderSettings(findings_every * 60, findings_days, findings_mb << 20)
+    settings = DeskSettings(everything=everything, names=names, finding=finding)
 
     def ready(address: str) -> None:
         say({"address": address}, address, as_json)

@@ -1,17 +1,22 @@
 """`vanished demo`: the main job on a simulated platform, a month in a minute, then the report.
 
 In: a seed and how many real seconds the month may take. Out: the report that `vanished report`
-prints, and below it what only a simulated world can tell: how right it was.
+prints, and below it what only a simulated world can tell: how right it was. With `serve` the
+dashboard of the month, while it is watched and until Ctrl-C.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +44,12 @@ AFTER: Micros = 2 * DAY  # the watch goes on after the last post, to see its los
 ACCOUNTS = 30
 POSTS_PER_DAY = 30.0
 TRAPS = 0.2
+NEEDED = ("starlette", "uvicorn", "jinja2", "babel", "vl_convert", "pyarrow", "scipy")
+"""Of the dashboard, beyond the core install."""
+INSTALL = "pip install 'vanished[publish,explain]'"
+END_S = 15.0
+NICE = 10
+"""The month, which does not wait for anybody, goes first."""
 
 
 @contextlib.contextmanager
@@ -60,9 +71,21 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def run_demo(
-    *, seconds: float, seed: int, keep: Path | None, as_json: bool, console: Console, out: Console
+    *,
+    seconds: float,
+    seed: int,
+    keep: Path | None,
+    as_json: bool,
+    console: Console,
+    out: Console,
+    serve: bool = False,
+    port: int = 0,
 ) -> None:
-    """Watch the simulated month in about `seconds` real seconds and report."""
+    """Watch the simulated month in about `seconds` real seconds and report.
+
+    `serve`: show the dashboard at `port` (0: a free one) meanwhile and until Ctrl-C, if what it
+    needs is installed.
+    """
     world = World.generate(seed, days=DAYS, accounts=ACCOUNTS, posts_per_day=POSTS_PER_DAY)
     until = world.end + AFTER
     speed = (until - world.start) / SECOND / seconds
@@ -71,12 +94,15 @@ def run_demo(
             f"A simulated platform: {ACCOUNTS} public accounts and a censor, {DAYS} days in about"
             f" {seconds:.0f} seconds; {TRAPS:.0%} of its answers are traps."
         )
-    with _folder(keep) as folder:
+    desk: subprocess.Popen[str] | None = None
+    with _folder(keep) as folder, contextlib.ExitStack() as open_places:
         clock = ScaledClock(START, speed, time.time() + 1.0)
         with spawned(
             seed, clock, traps=TRAPS, days=DAYS, accounts=ACCOUNTS, posts_per_day=POSTS_PER_DAY
         ) as url:
             create(folder, world, url, clock, commit_s=0.25 * speed)
+            if serve:
+                desk = open_places.enter_context(dashboard(folder, port, console))
             with Observatory.open(folder, write=True) as observatory:
                 asyncio.run(_watch(observatory, clock, until, as_json, console))
                 result = scored(observatory, world, until)
@@ -109,6 +135,52 @@ def run_demo(
         out.print(result.text(), soft_wrap=True)
         if keep is not None:
             out.print(f"Kept in {keep}; truth.jsonl there says what really happened.")
+        if desk is not None and desk.poll() is None:
+            console.print("The dashboard goes on until Ctrl-C.")
+            with contextlib.suppress(KeyboardInterrupt):
+                desk.wait()
+
+
+@contextlib.contextmanager
+def dashboard(folder: Path, port: int, console: Console) -> Iterator[subprocess.Popen[str] | None]:
+    """The dashboard of `folder` in a process of its own, its address told; None, with the reason
+    told, where what it needs is not installed. It is ended on leaving."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        console.print(
+            f"The dashboard needs more than the core install has ({missing[0]}): {INSTALL}. The"
+            " report follows in the terminal."
+        )
+        yield None
+        return
+    code = f"import os; os.nice({NICE}); from vanished.cli import main; main()"
+    given = ["serve", "-o", str(folder), "--port", str(port), "--findings-every", "0.5"]
+    process = subprocess.Popen(  # noqa: S603 -- ourselves
+        [sys.executable, "-c", code, *given],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    teller = threading.Thread(target=_tell_address, args=(process, folder, console), daemon=True)
+    teller.start()  # the month does not wait for the dashboard
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        teller.join()
+
+
+def _tell_address(process: subprocess.Popen[str], folder: Path, console: Console) -> None:
+    assert process.stdout is not None
+    with process.stdout as said:
+        address = said.readline().strip()
+    if address:
+        console.print(f"The dashboard, live: [bold]{address}[/bold]", highlight=False)
+    else:
+        console.print(f"The dashboard did not start; try: vanished serve -o {folder}")
 
 
 async def _watch(

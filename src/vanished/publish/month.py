@@ -7,7 +7,7 @@ tables that it needs and lets them go; one that cannot be made says why, and the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -50,15 +50,15 @@ class MonthSettings:
 
 
 @dataclass(slots=True)
-class _Made:
-    """What parts hand on to later ones."""
+class Made:
+    """What parts hand on to later ones: posts of the window, the story of each, terms."""
 
     posts: pa.Table
     stories: pa.Table | None = None
     terms: Terms | None = None
 
 
-Make = Callable[[Past, "_Made"], Result]
+Make = Callable[[Past, "Made"], Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +78,43 @@ def make_month(
     told: Callable[[str, float], None] = lambda name, seconds: None,
 ) -> str:
     """The page. `told` hears of each part with its seconds. Raises UsageError as `past_of` does."""
-    chosen = calendar(settings.calendar)
     with past_of(folder, window) as past:
-        made = _Made(past.posts())
-        if not made.posts.num_rows:
-            raise UsageError("No post was met in this window; choose another, or watch first.")
-        of = replace(
-            settings.events, platforms=tuple(sorted(window.platforms)), since=window.since,
-            until=window.until,
-        )  # fmt: skip
-        plan = registered(folder, chosen, of)
-
-        def of_events(past: Past, made: _Made) -> Result:
-            return events(made.posts, past.coverage(), chosen, of, registered=plan)
-
-        def of_who(past: Past, made: _Made) -> Result:
-            return who(made.posts, past.accounts(), settings.kinds)
-
-        parts = [_part(recipe, past, made, told) for recipe in _recipes(of_events, of_who)]
+        made = Made(past.posts())
+        parts = [*make_parts(folder, past, made, settings, told)]
         return page(past.observatory, _title(settings, window, made.posts), _said(window), parts)
 
 
-def _part(recipe: _Recipe, past: Past, made: _Made, told: Callable[[str, float], None]) -> Part:
+def make_parts(
+    folder: Path,
+    past: Past,
+    made: Made,
+    settings: MonthSettings,
+    told: Callable[[str, float], None] = lambda name, seconds: None,
+) -> Iterator[Part]:
+    """Every analysis of `past`, one after the other, so that one can let the last one go.
+
+    `made.posts` are the posts of its window. Raises UsageError where there is none.
+    """
+    window, chosen = past.window, calendar(settings.calendar)
+    if not made.posts.num_rows:
+        raise UsageError("No post was met in this window; choose another, or watch first.")
+    of = replace(
+        settings.events, platforms=tuple(sorted(window.platforms)), since=window.since,
+        until=window.until,
+    )  # fmt: skip
+    plan = registered(folder, chosen, of)
+
+    def of_events(past: Past, made: Made) -> Result:
+        return events(made.posts, past.coverage(), chosen, of, registered=plan)
+
+    def of_who(past: Past, made: Made) -> Result:
+        return who(made.posts, past.accounts(), settings.kinds)
+
+    for recipe in _recipes(of_events, of_who):
+        yield _part(recipe, past, made, told)
+
+
+def _part(recipe: _Recipe, past: Past, made: Made, told: Callable[[str, float], None]) -> Part:
     begun = time.monotonic()
     result, why_not = None, ""
     if recipe.words and past.sealed:
@@ -116,24 +131,24 @@ def _part(recipe: _Recipe, past: Past, made: _Made, told: Callable[[str, float],
     )
 
 
-def _stories(past: Past, made: _Made) -> Result:
+def _stories(past: Past, made: Made) -> Result:
     found = stories(made.posts, past.pictures(made.posts))
     made.stories = found.members()
     return found
 
 
-def _terms(past: Past, made: _Made) -> Result:
+def _terms(past: Past, made: Made) -> Result:
     made.terms = terms(made.posts, made.stories)
     return made.terms
 
 
-def _combinations(past: Past, made: _Made) -> Result:
+def _combinations(past: Past, made: Made) -> Result:
     if made.terms is None or made.terms.combinations is None:
         raise UsageError("Terms could not be compared, so their combinations were not.")
     return made.terms.combinations
 
 
-def _timeline(past: Past, made: _Made) -> Result:
+def _timeline(past: Past, made: Made) -> Result:
     measured = past.measurements()
     looks = past.looks(made.posts if measured.num_rows else made.posts.slice(0, 0))
     return reach_timeline(made.posts, past.coverage(), looks, measured)

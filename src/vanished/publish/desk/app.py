@@ -1,6 +1,6 @@
 """The dashboard's web server: addresses, languages, and what no page may do.
 
-In: an observatory's folder, settings. Out: an ASGI application. Pages come with a policy that lets
+In: a desk. Out: an ASGI application. Pages come with a policy that lets
 a browser load nothing but our own style and pictures and run no script; the server answers only to
 the names that it was told, so that no page elsewhere can read it through a name of its own.
 """
@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,9 +27,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanished.errors import UsageError, VanishedError
-from vanished.publish.desk import pages, words
+from vanished.publish.desk import pages, reviewing, words
+from vanished.publish.desk.asked import Asked, Page, failed
+from vanished.publish.desk.forms import COOKIE, MOST, ForgedError
 from vanished.publish.desk.links import Links
-from vanished.publish.desk.state import Desk, DeskSettings
+from vanished.publish.desk.state import Desk
+from vanished.publish.moments import iso
 from vanished.publish.tongues import NAMES, Tongue, catalogue, chosen
 
 POLICY: Final = (
@@ -40,11 +42,12 @@ POLICY: Final = (
 HEADERS: Final = {
     b"content-security-policy": POLICY.encode(),
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
+    b"referrer-policy": b"same-origin",  # with none, a form's Origin would be null
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"private, no-cache",
 }
+Answering = Callable[..., Awaitable[Response]]
 LANGUAGE: Final = "lang"
 _TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
 
@@ -69,9 +72,8 @@ class Guarded:
         await self._app(scope, receive, sent)
 
 
-def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Starlette:
-    """The application over the observatory in `folder`, for requests to `hosts`."""
-    desk = Desk(folder, settings)
+def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
+    """The application over `desk`, for requests to `hosts`."""
     rooms = {tag: _room(tag) for tag in NAMES}
 
     @asynccontextmanager
@@ -80,7 +82,7 @@ def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Star
         yield
         await run_in_threadpool(desk.stop)
 
-    def page(make: pages.Page) -> Callable[..., Awaitable[Response]]:
+    def page(make: Page) -> Answering:
         async def answered(request: Request, error: Exception | None = None) -> Response:
             return await run_in_threadpool(_answer, desk, rooms, make, request)
 
@@ -89,7 +91,12 @@ def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Star
     routes = [
         Route(path, page(make), methods=["GET", "HEAD"]) for path, make in pages.ROUTES.items()
     ]
+
+    async def decided(request: Request) -> Response:
+        return await _decided(desk, page, request)
+
     routes += [
+        Route("/review", decided, methods=["POST"]),
         Route("/static/{name}", _static),
         Route("/language/{tag}", _language),
     ]
@@ -102,8 +109,8 @@ def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Star
             Middleware(GZipMiddleware, minimum_size=1024),
         ],
         exception_handlers={
-            404: page(partial(pages.failed, status=404)),
-            405: page(partial(pages.failed, status=405)),
+            404: page(partial(failed, status=404)),
+            405: page(partial(failed, status=405)),
         },
     )
 
@@ -111,27 +118,62 @@ def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Star
 def _answer(
     desk: Desk,
     rooms: Mapping[str, Environment],
-    make: pages.Page,
+    make: Page,
     request: Request,
 ) -> Response:
     tag = _tag(request)
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    asked = pages.Asked(desk, Tongue(tag), Links(here), request.query_params, request.path_params)
+    asked = _asked(desk, request)
     try:
         shown = make(asked)
     except UsageError as error:
-        shown = pages.failed(asked, status=400, why=str(error))
+        shown = failed(asked, status=400, why=str(error))
     except VanishedError as error:
-        shown = pages.failed(asked, status=503, why=str(error))
+        shown = failed(asked, status=503, why=str(error))
     if isinstance(shown, Response):
         return shown
     context = {
         "t": asked.tongue, "link": asked.links, "w": words, "languages": NAMES,
         "trouble": desk.trouble, "everything": desk.settings.everything,
-        "names": desk.names, "page": shown.name, **shown.values,
+        "names": desk.names, "page": shown.name, "review_of": desk.decisions.review, "iso": iso,
+        **shown.values,
     }  # fmt: skip
     text = rooms[tag].get_template(f"{shown.name}.html").render(context)
-    return Response(text, shown.status, media_type="text/html; charset=utf-8")
+    answer = Response(text, shown.status, media_type="text/html; charset=utf-8")
+    if "token" in shown.values and request.cookies.get(COOKIE) != asked.cookie:
+        answer.set_cookie(COOKIE, asked.cookie, httponly=True, samesite="strict")
+    return answer
+
+
+def _asked(desk: Desk, request: Request) -> Asked:
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return Asked(
+        desk, Tongue(_tag(request)), Links(here), request.query_params, request.path_params,
+        request.url.hostname or "", request.cookies.get(COOKIE) or desk.forms.fresh(),
+    )  # fmt: skip
+
+
+async def _decided(desk: Desk, page: Callable[[Page], Answering], request: Request) -> Response:
+    """Take up a form of the review, and lead back to where it stood."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST:
+            break
+    headers = {key.lower(): value for key, value in request.headers.items()}
+
+    def done() -> str:
+        form = desk.forms.read(headers, request.cookies, body)
+        return reviewing.decide(_asked(desk, request), form)
+
+    try:
+        return RedirectResponse(await run_in_threadpool(done), 303)
+    except ForgedError as error:
+        wrong = partial(failed, status=403, why=str(error))
+    except UsageError as error:
+        wrong = partial(failed, status=400, why=str(error))
+    except VanishedError as error:
+        wrong = partial(failed, status=503, why=str(error))
+    return await page(wrong)(request)
 
 
 def _room(tag: str) -> Environment:

@@ -12,6 +12,8 @@ from urllib.parse import quote, urlencode
 
 from vanished.publish.shelf.filters import Filter
 
+PLACES: Final = {"timeline": "reach"}
+"""Analyses whose page has another name than they have."""
 EVERYTHING: Final = Filter()
 
 
@@ -36,6 +38,41 @@ class Links:
 
     def account(self, key: str) -> str:
         return f"/accounts/{quote(key)}"
+
+    def findings(self) -> str:
+        return "/findings"
+
+    def finding(self, name: str, **query: str) -> str:
+        """The page of one analysis, by its name."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"/{PLACES.get(name, name)}{asked}"
+
+    def finding_chart(self, name: str) -> str:
+        return f"/findings/{name}.svg"
+
+    def finding_table(self, name: str) -> str:
+        """The whole table as CSV."""
+        return f"/findings/{name}.csv"
+
+    def story(self, key: str) -> str:
+        return f"/story/{quote(key)}"
+
+    def go_arounds(self) -> str:
+        return "/go-arounds"
+
+    def review(self, **query: str) -> str:
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"/review{asked}"
+
+    def spread(self, post: str, tag: str) -> str:
+        """The counters of a post as a picture."""
+        return f"/losses/{quote(post)}/spread.svg?{urlencode({'lang': tag})}"
+
+    def spread_table(self, post: str) -> str:
+        return f"/losses/{quote(post)}/spread.csv"
+
+    def copies(self, post: str) -> str:
+        return f"/losses/{quote(post)}/copies"
 
     def operate(self) -> str:
         return "/operate"

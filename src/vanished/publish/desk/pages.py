@@ -9,48 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import SequenceMatcher
-from http import HTTPStatus
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from vanished import __version__
-from vanished.model import SECOND, Micros
+from vanished.model import SECOND
+from vanished.publish.desk import found_pages, item, reviewing
+from vanished.publish.desk.asked import Asked, Page, Shown, download, failed, listed
 from vanished.publish.desk.front import FIGURES, PALETTE, windows
-from vanished.publish.desk.links import Links
-from vanished.publish.desk.state import Desk
-from vanished.publish.desk.words import AGAIN, CAUSES, MOMENTS, group
 from vanished.publish.moments import iso
-from vanished.publish.shelf.filters import CHOICES, CROSSINGS, Filter
+from vanished.publish.shelf.filters import CHOICES, Filter
 from vanished.publish.table_files import plain
-from vanished.publish.tongues import Tongue
 
 ACCOUNTS: Final = 200  # on one page
 LONGEST: Final = 4000  # characters of a wording that are compared
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, as a page needs it."""
-
-    desk: Desk
-    tongue: Tongue
-    links: Links
-    query: Mapping[str, str]
-    path: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A template and what it says."""
-
-    name: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    status: int = 200
 
 
 def home(asked: Asked) -> Shown:
@@ -66,9 +40,12 @@ def home(asked: Asked) -> Shown:
             "causes": [*PALETTE],
             "figures": [asked.desk.figure(name, asked.tongue) for name in FIGURES],
             "gaps": shelf.gaps(now - 30 * 86400 * SECOND, now),
-            "latest": [_row(row) for row in latest.rows],
+            "latest": [listed(row) for row in latest.rows],
             "total": latest.total,
             "platforms": shelf.platforms(),
+            "rising": found_pages.rising(asked),
+            "live": found_pages.live(asked),
+            "timeline": asked.desk.findings.found("timeline"),
         },
     )
 
@@ -83,7 +60,7 @@ def losses(asked: Asked) -> Shown:
         {
             "asked": wanted,
             "page_of": page,
-            "rows": [_row(row) for row in page.rows],
+            "rows": [listed(row) for row in page.rows],
             "choices": CHOICES,
             "platforms": [row["platform"] for row in shelf.platforms()],
             "topics": [*shelf.meanings.topics],
@@ -112,7 +89,7 @@ def losses_csv(asked: Asked) -> Response:
                 file.truncate()
         yield file.getvalue()
 
-    return _file(lines(), "text/csv; charset=utf-8", "losses.csv")
+    return download(lines(), "text/csv; charset=utf-8", "losses.csv")
 
 
 def losses_json(asked: Asked) -> Response:
@@ -128,7 +105,7 @@ def losses_json(asked: Asked) -> Response:
             yield (",\n" if number else "\n") + json.dumps(exported(row), ensure_ascii=False)
         yield "\n]}\n"
 
-    return _file(lines(), "application/json", "losses.json")
+    return download(lines(), "application/json", "losses.json")
 
 
 EXPORTED: Final = (
@@ -148,34 +125,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return "|".join(value) if isinstance(value, list) else str(value)
-
-
-def _file(lines: Iterator[str], kind: str, name: str) -> Response:
-    return StreamingResponse(
-        lines, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
-
-
-def loss(asked: Asked) -> Shown:
-    """One loss: who took it, when, how we know."""
-    row = asked.desk.shelf().loss(asked.path["post"])
-    if row is None:
-        return failed(asked, status=404)
-    return Shown(
-        "loss",
-        {
-            "loss": _row(row),
-            "crossings": CROSSINGS,
-            "events": _timeline(row),
-            "changes": changes(row["wordings"]),
-            "spread": [
-                run for run in row["runs"]
-                if run["reposts_low"] is not None or run["views_low"] is not None
-            ],
-            "words_of": lambda causes: [asked.tongue.say(CAUSES[cause]) for cause in causes],
-            "observatory": asked.desk.shelf().fact("observatory"),
-        },
-    )  # fmt: skip
 
 
 def accounts(asked: Asked) -> Shown:
@@ -217,14 +166,23 @@ def account(asked: Asked) -> Shown:
             "account": row | {"causes": [c for c in row["causes"].split(",") if c]},
             "asked": wanted,
             "page_of": page,
-            "rows": [_row(one) for one in page.rows],
+            "rows": [listed(one) for one in page.rows],
         },
     )
 
 
 def operate(asked: Asked) -> Shown:
     """What the watch needs from a person."""
-    return Shown("operate", {"checked": asked.desk.checked})
+    desk = asked.desk
+    return Shown(
+        "operate",
+        {
+            "checked": desk.checked,
+            "running": desk.running,
+            "about": desk.findings.about(),
+            "finder": desk.finder,
+        },
+    )
 
 
 def about(asked: Asked) -> Shown:
@@ -250,61 +208,10 @@ def chart_csv(asked: Asked) -> Response:
     writer = csv.writer(file)
     writer.writerow(figure.columns)
     writer.writerows([[plain(str(cell)) for cell in row] for row in figure.rows])
-    return _file(iter([file.getvalue()]), "text/csv; charset=utf-8", f"{figure.name}.csv")
+    return download(iter([file.getvalue()]), "text/csv; charset=utf-8", f"{figure.name}.csv")
 
 
 EMPTY: Final = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-
-
-def failed(asked: Asked, status: int = 404, why: str = "") -> Shown:
-    """What a page says that cannot be shown."""
-    phrase = HTTPStatus(status).phrase
-    return Shown("failed", {"status": status, "phrase": phrase, "why": why}, status)
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A loss with what its page says of it."""
-    alive, gone, published = row["last_alive_at"], row["first_gone_at"], row["published_at"]
-    stood: tuple[float | None, float | None] = (None, None)
-    if gone is not None and published is not None:
-        stood = ((max(0, alive - published) / SECOND) if alive is not None else None,
-                 max(0, gone - published) / SECOND)  # fmt: skip
-    return {
-        **row,
-        "group": group(row["causes"]),
-        "stood": stood,
-        "width": None if alive is None or gone is None else (gone - alive) / SECOND,
-    }
-
-
-def changes(wordings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What each wording changed in the one before: runs of words that stayed, came or went."""
-    found = []
-    for old, new in pairwise(wordings):
-        if new["title"] is None or old["title"] is None:
-            continue
-        before, after = (f"{w['title']}\n{w['text']}".strip()[:LONGEST] for w in (old, new))
-        parts: list[tuple[str, str]] = []
-        for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-            if kind == "equal":
-                parts.append(("=", before[a:b]))
-            if kind in ("delete", "replace"):
-                parts.append(("-", before[a:b]))
-            if kind in ("insert", "replace"):
-                parts.append(("+", after[c:d]))
-        found.append({"at": new["seen_at"], "words": parts})
-    return found
-
-
-def _timeline(row: Mapping[str, Any]) -> list[tuple[Micros, str]]:
-    """Its moments, in order of time."""
-    found = [(row[key], says) for key, says in MOMENTS.items() if row[key] is not None]
-    gone = row["first_gone_at"]
-    alive = [run["asked_at"] for run in row["runs"] if run["kind"] == "alive"]
-    returned = [asked_at for asked_at in alive if gone is not None and asked_at > gone]
-    if returned:
-        found.append((min(returned), AGAIN))
-    return sorted(found, key=lambda one: one[0])
 
 
 def _events(asked: Asked) -> list[tuple[str, str]]:
@@ -323,15 +230,19 @@ def _events(asked: Asked) -> list[tuple[str, str]]:
     ]
 
 
-Page = Callable[[Asked], Shown | Response]
 ROUTES: Final[Mapping[str, Page]] = {
     "/": home,
     "/losses": losses,
     "/losses.csv": losses_csv,
     "/losses.json": losses_json,
-    "/losses/{post}": loss,
+    "/losses/{post}": item.loss,
+    "/losses/{post}/copies": item.copies,
+    "/losses/{post}/spread.svg": item.spread_svg,
+    "/losses/{post}/spread.csv": item.spread_csv,
     "/accounts": accounts,
     "/accounts/{key}": account,
+    **found_pages.PAGES,
+    "/review": reviewing.queue,
     "/operate": operate,
     "/about": about,
     "/charts/{name}.svg": chart,

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vanished.archive.folder import located
 from vanished.errors import UsageError
 from vanished.publish.desk.app import make_app
-from vanished.publish.desk.state import DeskSettings
+from vanished.publish.desk.captures import make_captures_app
+from vanished.publish.desk.state import Desk, DeskSettings
 
 NICE = 5
 """The watch beside it goes first."""
@@ -38,17 +40,31 @@ def serve(
     name, number = listening.getsockname()[:2]
     shown = f"[{name}]" if ":" in name else name
     told("Laying out the shelf; the first time takes half a minute for a million posts.")
-    hosts = [name, "localhost", host, f"[{name}]"]
-    app = make_app(folder, settings, list(dict.fromkeys(hosts)))
+    beside = bound(host, 0)
+    hosts = list(dict.fromkeys([name, "localhost", host, f"[{name}]"]))
+    desk = Desk(folder, settings)
+    desk.captures = str(beside.getsockname()[1])
+    app = Split(make_app(desk, hosts), make_captures_app(desk, hosts), int(desk.captures))
     os.nice(NICE)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = _Server(config, lambda: ready(f"http://{shown}:{number}/"))
-    server.run(sockets=[listening])
+    server.run(sockets=[listening, beside])
     if not server.started:
         raise UsageError(f"The dashboard did not start; {server.why or 'see the message above'}.")
+
+
+class Split:
+    """Two origins of one process: what comes in at `port` is for the captures and nothing else."""
+
+    def __init__(self, pages: ASGIApp, captures: ASGIApp, port: int) -> None:
+        self._pages, self._captures, self._port = pages, captures, port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        there = scope["type"] == "http" and scope["server"][1] == self._port
+        await (self._captures if there else self._pages)(scope, receive, send)
 
 
 def bound(host: str, port: int) -> socket.socket:

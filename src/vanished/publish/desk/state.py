@@ -15,12 +15,17 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from vanished.clock import SystemClock
+from vanished.clock import Clock, SystemClock
 from vanished.errors import UsageError, VanishedError
 from vanished.explain.calendar import builtin, builtin_text, parse_calendar
 from vanished.model import SECOND, Micros
+from vanished.publish.desk.decisions import Decisions
+from vanished.publish.desk.finder import Finder, FinderSettings
+from vanished.publish.desk.forms import Forms
 from vanished.publish.desk.front import FIGURES, Figure
+from vanished.publish.desk.running import Running, running
 from vanished.publish.drawing import svg
+from vanished.publish.findings import Findings
 from vanished.publish.shelf.filling import fill
 from vanished.publish.shelf.filters import Meanings
 from vanished.publish.shelf.reading import Shelf
@@ -43,6 +48,7 @@ class DeskSettings:
     everything: bool = False  # also the words of posts that authors may have taken down
     names: bool = False  # accounts by the names that platforms use
     every_s: float = EVERY_S  # between fillings of the shelf
+    finding: FinderSettings = field(default_factory=FinderSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,23 @@ class Desk:
     checked: Checked | None = None  # the doctor's latest visit
     trouble: str = ""  # why the shelf could not be brought up to date, last time
     names: dict[str, str] = field(default_factory=dict)
+    running: Running | None = None  # how the watch is doing, at the latest visit
+    decisions: Decisions = field(init=False)
+    findings: Findings = field(init=False)
+    finder: Finder = field(init=False)
+    forms: Forms = field(default_factory=Forms)
+    clock: Clock = field(default_factory=SystemClock)
+    captures: str = ""  # the port of the captures' own origin; "" where there is none
     _shelf: Shelf | None = None
     _charts: OrderedDict[tuple[str, str, int], str] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _filler: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self.decisions = Decisions(self.folder)
+        self.findings = Findings(self.folder)
+        self.finder = Finder(self.folder, self.settings.finding)
 
     def start(self) -> None:
         """Fill the shelf, open it, and keep it up to date from now on. Raises VanishedError."""
@@ -79,6 +97,7 @@ class Desk:
         self._ended.set()
         if self._filler is not None:
             self._filler.join()
+        self.finder.stop()
         if self._shelf is not None:
             self._shelf.close()
 
@@ -125,20 +144,26 @@ class Desk:
     def _check(self) -> None:
         if self.checked is None or SystemClock().now() - self.checked.at > CHECKED_S * SECOND:
             found = Checked(SystemClock().now(), examine(self.folder), advise(self.folder))
+            self.running = running(self.folder)
             self.checked = found
 
-    def _keep_filling(self) -> None:
-        self._visit(self._check)
-        while not self._ended.wait(self.settings.every_s):
-            self._visit(self._fill)
-            self._visit(self._check)
+    def _find(self) -> None:
+        self.finder.visit(self.shelf().version)
 
-    def _visit(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-            self.trouble = ""
-        except VanishedError as error:
-            self.trouble = str(error)
+    def _keep_filling(self) -> None:
+        self._visit(self._find, self._check)
+        while not self._ended.wait(self.settings.every_s):
+            self._visit(self._fill, self._find, self._check)
+
+    def _visit(self, *works: Callable[[], None]) -> None:
+        """Do each; what goes wrong is told until the next visit, and the others are done."""
+        troubles = []
+        for work in works:
+            try:
+                work()
+            except VanishedError as error:
+                troubles.append(str(error))
+        self.trouble = " ".join(troubles)
 
 
 def meanings(folder: Path) -> Meanings:

@@ -87,6 +87,84 @@ MOMENTS: Final = {
 AGAIN: Final = "answered again"
 
 
+TITLES: Final = {
+    "terms": "Rising words",
+    "combinations": "Words together",
+    "stories": "Stories",
+    "campaigns": "Campaigns",
+    "events": "Events",
+    "timeline": "Reach and removals",
+    "speed": "How fast posts go",
+    "spread": "How far posts spread",
+    "who": "How losses are spread over accounts",
+    "overview": "What was watched, and what was lost",
+}
+QUESTIONS: Final = {
+    "terms": "Which strings go with removal?",
+    "combinations": "Which combinations go with removal, beyond their parts?",
+    "stories": "What was told by several accounts, and what of it went?",
+    "campaigns": "When did removals rise, and against what?",
+    "events": "Was more removed around events that were named before?",
+    "timeline": "What did networks stop while posts were removed?",
+    "speed": "How long do posts live, and who ends them?",
+    "spread": "Did posts vanish before or after many had seen them?",
+    "who": "Do few bear most of the losses, and what follows?",
+    "overview": "How much was lost, and to whom?",
+}
+COLUMNS: Final = {
+    "posts": "posts", "accounts": "accounts", "lost": "posts lost", "removed": "removed",
+    "share": "share", "low": "lower end", "high": "upper end", "group": "group", "cause": "cause",
+    "age_h": "age in hours", "at_risk": "at risk", "losses": "losses", "fit": "fit",
+    "text": "words", "tellings": "tellings", "first": "first met", "last": "last met",
+    "term": "term", "forms": "forms", "log_odds": "log odds ratio", "q": "q value",
+    "combination": "combination", "explained": "explained by its parts", "kind": "kind",
+    "begin": "from (UTC)", "end": "until (UTC)", "targets": "against what",
+    "control_share": "share of the others", "rise": "rise", "rise_low": "rise, lower end",
+    "rise_high": "rise, upper end", "beside_gap": "beside a gap", "name": "name",
+    "days_inside": "days inside", "rate_inside": "rate inside", "rate_else": "rate elsewhere",
+    "ratio": "ratio", "p_shift": "p value (shift)", "p_block": "p value (blocks)",
+    "higher": "higher", "target": "target", "network": "network", "state": "state",
+    "layer": "layer", "mechanism": "mechanism", "measurements": "measurements",
+    "contrary": "contrary", "removed_before": "removed before",
+    "post_days_before": "post-days before", "removed_after": "removed after",
+    "post_days_after": "post-days after", "value": "value", "p": "p value", "unit": "unit",
+    "finding": "finding", "measure": "measure", "n": "number", "of": "of", "story": "story",
+    "platform": "platform",
+}  # fmt: skip
+PARTS: Final = {
+    "span": "Blocks by target", "change": "Changes", "day": "Days", "event": "Events by name",
+    "all events": "All events together", "concentration": "How concentrated losses are",
+    "after a removal": "After a removal",
+}  # fmt: skip
+"""Kinds of rows in one table; others stand under their own name."""
+QUEUES: Final = {
+    "several": "several causes possible",
+    "contradictory": "answers contradict each other",
+    "returned": "has returned",
+    "unsure": "low confidence",
+    "unknown": "cause unknown",
+    "suspected": "seen gone, not confirmed",
+    "everything": "everything",
+}
+DECISIONS: Final = {
+    "confirm": "confirmed",
+    "correct": "corrected",
+    "withhold": "withheld from publications",
+    "takedown-asked": "a takedown was asked for",
+    "granted": "takedown granted",
+    "refused": "takedown refused",
+    "published": "published",
+}
+EVIDENCE: Final = {
+    "first": "first met", "version": "a wording", "notice": "the notice", "returned": "its return",
+    "import": "an import", "picture": "a picture", "measurement": "a measurement",
+}  # fmt: skip
+CANARIES: Final = {
+    "right": "right", "doubt": "wrong: what this way says is not believed",
+    "none": "no right answer yet", "unguarded": "no canaries",
+}  # fmt: skip
+
+
 def group(causes: list[str]) -> str:
     """The class under which a loss is counted: its one cause, or "open"."""
     return causes[0] if len(causes) == 1 else "open" if causes else "unknown"

@@ -150,6 +150,15 @@ class Shelf:
         row["runs_left_out"] = sheet.get("left_out", 0)
         return row
 
+    def some(self, posts: Sequence[str]) -> list[dict[str, Any]]:
+        """The losses among these posts, latest first."""
+        found = self._rows(
+            f"select {', '.join('l.' + name for name in COLUMNS)} from losses l"
+            " where l.post in (select value from json_each(:posts)) order by l.at desc, l.id desc",
+            {"posts": json.dumps([*posts][:MOST_ROWS])},
+        )
+        return [self._shown(row) for row in found]
+
     def _shown(self, row: sqlite3.Row) -> dict[str, Any]:
         found = dict(row)
         found["causes"] = [cause for cause in found["causes"].split(",") if cause]
