@@ -42,7 +42,10 @@ CAUSES: Final = (
 BLOCK: Final = ACCOUNTS * len(CAUSES)
 BATCH: Final = 5000
 PLATFORM: Final = "page"
-SIGNS: Final = "雨后菜市场重新开门河堤上的灯修了三天夜班公交改路线图书馆座位不够公园里有人唱歌学校明天放假风大请关窗"
+SIGNS: Final = (
+    "雨后菜市场重新开门河堤上的灯修了三天夜班公交改路线图书馆"
+    "座位不够公园里有人唱歌学校明天放假风大请关窗"
+)
 PUBLISH: Final = """[observatory]
 id = "{id}"
 

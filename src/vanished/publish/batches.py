@@ -96,9 +96,7 @@ def _not_after(first: Micros | None, second: Micros | None) -> bool:
 
 
 def _with_words(told: Passed, now: Passed) -> Passed:
-    return replace(
-        told, title=now.title, text=now.text, no_words=now.no_words, ground=now.ground
-    )
+    return replace(told, title=now.title, text=now.text, no_words=now.no_words, ground=now.ground)
 
 
 def _crowds(

@@ -85,7 +85,9 @@ def read_release(folder: Path, name: str, window: Window, told: Told | None = No
     """What the release `name` of the observatory in `folder` may tell of `window`.
 
     With `told`, which may be empty, only what was lost is told, and what was told before stays as
-    it was told while that is true: see `batches`. Raises UsageError for a name that is none, ObservatoryError without the pseudonym key.
+    it was told while that is true: see `batches`.
+
+    Raises UsageError for a name that is none, ObservatoryError without the pseudonym key.
     """
     check_name(name)
     decided = Decided.of(rulings(folder))

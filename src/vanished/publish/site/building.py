@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -85,7 +85,7 @@ class Built:
 class _Before:
     """The build before: nothing, where there was none."""
 
-    ledger: Ledger = Ledger()
+    ledger: Ledger = field(default_factory=Ledger)
     manifest: Manifest | None = None
     digest: str = ""
 
@@ -234,7 +234,7 @@ def _address(base: str) -> str:
     """The address that the site will stand at, with a slash at its end. Raises UsageError."""
     if not base:
         return ""
-    printable = base.isprintable() and not set(base) & set(" \"<>#?")
+    printable = base.isprintable() and not set(base) & set(' "<>#?')
     if not base.startswith(("https://", "http://")) or not printable or len(base) > 200:
         raise UsageError(
             f"'{base[:80]}' is no address of a site; give one such as https://example.org/lost/."

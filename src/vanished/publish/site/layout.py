@@ -18,9 +18,9 @@ from itertools import groupby
 from typing import Final
 
 from vanished import __version__
+from vanished.publish.dataset_metadata import day
 from vanished.publish.desk import words
 from vanished.publish.desk.front import Figure
-from vanished.publish.dataset_metadata import day
 from vanished.publish.release import Release
 from vanished.publish.site import feeds, figures, index
 from vanished.publish.site.ledger import LEDGER, Ledger, Loss
@@ -107,8 +107,8 @@ class _Layout:
             for shard in range(index.SHARDS):
                 path = index.shard_path(part, shard)
                 yield self.file(path, partial(made.file, path), of)
-        for path, (of, make) in told.proof.items():
-            yield self.file(path, make, of)
+        for path, (held, made_of) in told.proof.items():
+            yield self.file(path, made_of, held)
 
     def tongue(self, tag: str) -> Iterator[tuple[str, File]]:
         """The pages and feeds of one language."""
@@ -121,12 +121,12 @@ class _Layout:
         for one in self.lists:
             pages = self.pages[one.key]
             fed = one.kind != MONTH
-            for number, losses in pages:
+            for number, listed in pages:
                 here = f"{tag}/{list_path(one.key, number)}"
-                make = partial(room.list_page, one, here, number, losses, fed)
+                make = partial(room.list_page, one, here, number, listed, fed)
                 newest = number is None or number + 2 >= len(pages)
                 around = (str(len(pages)) if newest else "", one.value)
-                yield self.file(here, make, self.of(losses), *around)
+                yield self.file(here, make, self.of(listed), *around)
             if fed:
                 yield from self._feeds(tag, room, one)
 
@@ -148,11 +148,11 @@ class _Layout:
         ]
         shown = [figure for figure in shown if figure.rows]
         for figure in shown:
-            of = json.dumps([figure.columns, figure.rows, figure.chart])
+            drawn = json.dumps([figure.columns, figure.rows, figure.chart])
             path = f"{tag}/charts/{figure.name}"
-            yield self.file(f"{path}.csv", partial(figures.csv_of, figure), of)
+            yield self.file(f"{path}.csv", partial(figures.csv_of, figure), drawn)
             if figure.chart is not None:
-                yield self.file(f"{path}.svg", partial(_svg, figure), of)
+                yield self.file(f"{path}.svg", partial(_svg, figure), drawn)
         latest = losses[: -LATEST - 1 : -1]
         counted = [(one.key, len(one.losses)) for one in self.lists]
         numbers = json.dumps([[f.columns, f.rows, bool(f.chart)] for f in shown])

@@ -67,7 +67,7 @@ def parsed(content: bytes, where: str) -> Manifest:
 def is_site(folder: Path) -> bool:
     """Whether the folder holds a static site, whatever became of its files."""
     try:
-        return json.loads((folder / MANIFEST).read_bytes()).get("kind") == KIND
+        return bool(json.loads((folder / MANIFEST).read_bytes()).get("kind") == KIND)
     except (OSError, ValueError, AttributeError):
         return False
 

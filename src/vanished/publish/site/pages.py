@@ -83,15 +83,16 @@ class Room:
         """A loss as a row of a list on the page at `here`."""
         links = StaticLinks(here)
         key = loss.number, links.root
-        found = self._rows.get(key)
+        found: Markup | None = self._rows.get(key)
         if found is None:
             seen = self.view(loss) | {"link": links.loss(loss.number, loss.row.post)}
-            found = self._rows[key] = Markup(self._parts.row(seen))
+            found = self._rows[key] = self._parts.row(seen)
         return found
 
     def whole(self, loss: Loss) -> Markup:
         """Everything that is told of a loss."""
-        return Markup(self._parts.whole(self.view(loss)))
+        whole: Markup = self._parts.whole(self.view(loss))
+        return whole
 
     def view(self, loss: Loss) -> dict[str, Any]:
         """A loss as templates take it."""
@@ -160,8 +161,6 @@ class Room:
             newer=newer, older=links.listed(listing.key, at - 1) if at else None,
             feeds=[(listing.key, says)] if fed else [],
         )  # fmt: skip
-
-
 
 
 def _brief(text: str) -> str:
