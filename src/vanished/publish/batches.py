@@ -5,7 +5,8 @@ now. Whoever holds two states of it sees which rows are new; so those that are n
 in crowds of `k` accounts of their own, and no old row is ever told more finely than it was.
 
 Only what was lost is told: gone, moved, or lost and returned. What is withheld must not be told by
-a total less the rest, as in `crowds`; a crowd of which too few are left goes as a whole.
+a total less the rest, as in `crowds`; a crowd of which too few are left goes as a whole. Losses of
+too few accounts to be told, and too few to be withheld, wait: they count as not lost meanwhile.
 """
 
 from __future__ import annotations
@@ -44,13 +45,19 @@ def lost(item: Passed | Withheld) -> bool:
     return isinstance(item, Withheld) or item.state in LOST
 
 
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """For each item the row that is told of it now, None where there is none; and whether its loss
+    waits for others, in whose crowd it can be told or withheld."""
+
+    rows: tuple[Passed | None, ...]
+    waits: NDArray[np.bool_]
+
+
 def continued(
     items: Sequence[Passed | Withheld], account: Ints, platform: Ints, k: int, told: Told
-) -> tuple[Passed | None, ...]:
-    """For each item the row that is told of it now, None where there is none.
-
-    `account` and `platform` number those of each item, withheld or not.
-    """
+) -> Continued:
+    """What is told after `told`. `account` and `platform` number those of each item."""
     rows: list[Passed | None] = [None] * len(items)
     when: list[Micros | None] = [None] * len(items)  # None: now
     fresh = []
@@ -66,14 +73,21 @@ def continued(
     for at, row in zip(fresh, found.rows, strict=True):
         rows[at] = row
     here = np.array([at for at, item in enumerate(items) if lost(item)], np.int64)
-    crowd = _crowds([rows[at] for at in here], [when[at] for at in here], account[here], k)
     cells: dict[tuple[int, int], int] = {}
     pairs = ((int(platform[at]), int(items[at].fate)) for at in here)
     cell = np.array([cells.setdefault(pair, len(cells)) for pair in pairs], np.int64)
+    waits = np.zeros(len(items), bool)
+    few = np.array([isinstance(items[at], Passed) and rows[at] is None for at in here], bool)
+    alone = np.array([rows[at] is None for at in here], bool)
+    for one in np.unique(cell[few]).tolist():
+        if np.unique(account[here[alone & (cell == one)]]).size < k:
+            waits[here[few & (cell == one)]] = True
+    here, cell = here[~waits[here]], cell[~waits[here]]
+    crowd = _crowds([rows[at] for at in here], [when[at] for at in here], account[here], k)
     crowds.cover(cell, account[here], crowd, k)
     for at in here[crowd == ALONE].tolist():
         rows[at] = None
-    return tuple(rows)
+    return Continued(tuple(rows), waits)
 
 
 def still_true(told: Passed, now: Passed) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,7 +116,16 @@ def _released(
     fates = [int(item.fate) for item in items]
     counted = _counted(posts, fates)
     of = counted.account, counted.platform, door.rules.k
-    rows = crowds.crowded(items, *of).rows if told is None else batches.continued(items, *of, told)
+    if told is None:
+        rows = crowds.crowded(items, *of).rows
+    else:
+        goes_on = batches.continued(items, *of, told)
+        rows, waits = goes_on.rows, goes_on.waits
+        counted = replace(
+            counted,
+            fate=np.where(waits, Fate.SURVIVED, counted.fate),
+            gone_by=np.where(waits, NEVER, counted.gone_by),
+        )
     stay = [
         one if isinstance(one, Withheld) else Withheld(key, Fate(code), Why.FEW)
         for one, row, key, code in zip(items, rows, posts["post"].to_pylist(), fates, strict=True)

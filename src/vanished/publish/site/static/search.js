@@ -148,6 +148,7 @@
   }
 
   form.hidden = false;
+  document.getElementById("without").hidden = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     begin(form.elements.q.value);
