@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -276,8 +277,9 @@ def test_every_row_is_of_a_crowd(made: Made) -> None:
 
 
 def removed_of(site: Path) -> str:
-    """The row of all platforms of the table of outcomes."""
-    return (site / "en/charts/outcomes.csv").read_text("utf-8").splitlines()[-1].split(",")[1]
+    """How many posts the site counts as removed."""
+    rows = list(csv.reader((site / "en/charts/outcomes.csv").open(encoding="utf-8-sig")))
+    return rows[-1][rows[0].index("removed")]
 
 
 def smallest_crowd(losses: list[Fact], naming: Any, posts: int) -> int:
