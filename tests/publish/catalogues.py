@@ -13,6 +13,8 @@ from pathlib import Path
 from jinja2.ext import babel_extract
 
 from vanished.publish.desk import words
+from vanished.publish.gate import NoWords
+from vanished.publish.site.figures import OUTCOMES
 from vanished.publish.tongues import _UNITS
 
 PUBLISH = Path(words.__file__).parents[1]
@@ -28,10 +30,11 @@ def messages() -> dict[str, str | None]:
                 texts = [given] if isinstance(given, str) else [t for t in given or () if t]
                 found[texts[0]] = texts[1] if name == "ngettext" else None
         found.update(dict.fromkeys(re.findall(r't\.say\("([^"]+)"\)', file.read_text("utf-8"))))
-    for file in [*PUBLISH.glob("desk/*.py"), PUBLISH / "tongues.py"]:
+    for file in [*PUBLISH.glob("desk/*.py"), *PUBLISH.glob("site/*.py"), PUBLISH / "tongues.py"]:
         found.update(_said(ast.parse(file.read_text(encoding="utf-8"))))
     found.update((one, many) for _, one, many in _UNITS)
     found.update(dict.fromkeys(["or", words.AGAIN]))
+    found.update(dict.fromkeys([*OUTCOMES.values(), *NoWords]))
     for name, value in vars(words).items():
         if isinstance(value, dict) and name.isupper() and name != "SIGNS":
             found.update(dict.fromkeys(value.values()))

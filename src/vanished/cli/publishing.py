@@ -63,21 +63,47 @@ def dataset(
     say(done.facts(), done.text(), as_json)
 
 
+@publish.command(epilog="Example: vanished publish site public --release site")
+def site(
+    target: Annotated[Path, typer.Argument(help="The site's folder: new, empty, or that site.")],
+    release: Name,
+    folder: Folder = Path(),
+    url: Annotated[
+        str, typer.Option(help="The address that it will stand at; feeds then say it in full.")
+    ] = "",
+    scrub: Annotated[
+        bool, typer.Option("--scrub", help="Scrub all words again, also those that left before.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """A static site with feeds and search; run again, it is brought up to date."""
+    from vanished.clock import SystemClock
+    from vanished.publish.past import need_extra
+
+    need_extra()
+    _need_pages()
+    from vanished.publish.site.building import build_site
+
+    built = build_site(folder, release, target, SystemClock().now(), base=url, scrub=scrub)
+    say(built.facts(), built.text(), as_json)
+
+
 @publish.command(epilog="Example: vanished publish check november --key 'VKEY'")
 def check(
-    target: Annotated[Path, typer.Argument(help="A data set.")],
+    target: Annotated[Path, typer.Argument(help="A data set or a static site.")],
     key: Annotated[
         str | None, typer.Option(help="The log's verifier key as you know it; checks who signed.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a data set against its manifest and signature; exit 1 if anything was changed."""
+    """Check what was published against its manifest and signature; exit 1 if it was changed."""
     from vanished.publish.past import need_extra
 
     need_extra()
     from vanished.publish.dataset import check_dataset
+    from vanished.publish.site.manifest import check_site, is_site
 
-    found = check_dataset(target, key)
+    found = check_site(target, key) if is_site(target) else check_dataset(target, key)
     signed = "signed with that key" if found["signed"] else "signature not checked"
     text = f"All {found['files']} files of release {found['release']} are as published; {signed}."
     say(found, text, as_json)
@@ -186,6 +212,20 @@ def takedown_decide(
             " in this observatory, too: vanished forget."
         )
     say(request.facts(), text, as_json)
+
+
+def _need_pages() -> None:
+    """Raises UsageError where what makes pages is not installed."""
+    import importlib.util
+
+    from vanished.errors import UsageError
+
+    for name in ("jinja2", "babel", "opencc"):
+        if importlib.util.find_spec(name) is None:
+            raise UsageError(
+                f"A site needs {name}, which is not installed; add it with:"
+                " pip install 'vanished[publish,explain]'."
+            )
 
 
 def _release(folder: Path, name: str, since: str | None, until: str | None) -> Release:

@@ -60,7 +60,7 @@ def crowded(items: Sequence[Passed | Withheld], account: Ints, platform: Ints, k
         level[rest[enough]] = number
     _join(np.where(passed, brief, ALONE), account, crowd, level, len(levels) - 1, k)
     cell = _codes(np.column_stack([platform, [int(item.fate) for item in items]]))
-    _cover(cell, account, crowd, k)
+    cover(cell, account, crowd, k)
     rows = [
         _coarser(item, *levels[at]) if isinstance(item, Passed) and one != ALONE else None
         for item, one, at in zip(items, crowd.tolist(), level.tolist(), strict=True)
@@ -90,8 +90,9 @@ def _by_size(crowd: Ints) -> list[int]:
     return found
 
 
-def _cover(cell: Ints, account: Ints, crowd: Ints, k: int) -> None:
-    """Withhold further crowds where the withheld of a cell are of too few accounts."""
+def cover(cell: Ints, account: Ints, crowd: Ints, k: int) -> None:
+    """Withhold further crowds where the withheld of a cell are of too few accounts: these get
+    `ALONE` in `crowd`, which numbers the crowd of each item."""
     for one in np.unique(cell[crowd == ALONE]).tolist():
         inside = np.flatnonzero(cell == one)
         for group in _by_size(crowd[inside[crowd[inside] != ALONE]]):

@@ -89,7 +89,7 @@ def write_dataset(folder: Path, release: Release, target: Path, now: Micros) -> 
             " every post is withheld; vanished publish preview says why."
         )
     files = _files(release)
-    key, why_not = _key(folder, release.observatory)
+    key, why_not = key_at_hand(folder, release.observatory)
     files[MANIFEST] = _manifest(release, files)
     digest = sha256(files[MANIFEST]).hexdigest()
     _check_new(folder, release.name, digest)
@@ -172,7 +172,7 @@ def _manifest(release: Release, files: Mapping[str, bytes]) -> bytes:
     return (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _key(folder: Path, observatory: str) -> tuple[SignerKey | None, str]:
+def key_at_hand(folder: Path, observatory: str) -> tuple[SignerKey | None, str]:
     """The log's key, or why the manifest is not signed."""
     if not (folder / LOG / VKEYS).is_file():
         return None, "The manifest is not signed: this observatory keeps no log."

@@ -151,7 +151,8 @@ class Gate:
 
     `name` makes the release's pseudonyms (`pseudonyms.for_release`); `accounts` has the causes that
     are open for each lost account; `names` what is known to be somebody's name; `sealed` says that
-    words could not be read.
+    words could not be read; `left` holds title and text of posts, by the release's pseudonym, that
+    left scrubbed before: they leave as they did.
     """
 
     rules: PublishSettings
@@ -160,6 +161,7 @@ class Gate:
     accounts: Mapping[str, frozenset[Cause]] = field(default_factory=dict)
     names: KnownNames = NONE_KNOWN
     sealed: bool = False
+    left: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def rounded(self) -> Micros:
@@ -175,8 +177,10 @@ class Gate:
         rule = self._rule(item)
         no_words = self._no_words(item, rule)
         leaves = rule is not None and no_words is None
+        post = self.name(item.post)
+        title, text = self._words(post, item) if leaves else (None, None)
         return Passed(
-            post=self.name(item.post),
+            post=post,
             account=self.name(item.account) if self.rules.link_accounts else None,
             platform=item.platform,
             fate=item.fate,
@@ -187,8 +191,8 @@ class Gate:
             alive_until=down(item.alive_until, self.rounded),
             gone_by=up(item.gone_by, self.rounded),
             rounded=self.rounded,
-            title=self.text(item.title) if leaves else None,
-            text=self.text(item.text) if leaves else None,
+            title=title,
+            text=text,
             no_words=no_words,
             ground=rule.ground if rule is not None and leaves else "",
         )
@@ -201,6 +205,9 @@ class Gate:
         if item.post in self.decided.confirmed:
             return replace(item, confidence=REVIEWED)
         return item
+
+    def _words(self, post: str, item: Item) -> tuple[str, str]:
+        return self.left.get(post) or (self.text(item.title), self.text(item.text))
 
     def text(self, text: str) -> str:
         """Any words that leave, scrubbed; titles, texts and notices alike."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,8 @@ from vanished.archive.settings_publish import PublishSettings
 from vanished.explain.fate import Fate
 from vanished.explain.window import Window, known_at
 from vanished.model import DAY, Cause, Micros, State
-from vanished.publish import crowds, gate, numbers, scrub
+from vanished.publish import batches, crowds, gate, numbers, scrub
+from vanished.publish.batches import Told
 from vanished.publish.gate import Decided, Gate, Item, Passed, Why, Withheld, down, up
 from vanished.publish.known_names import KnownNames
 from vanished.publish.numbers import ALL, NEVER, OTHERS, Counted
@@ -80,8 +81,11 @@ class Release:
         return dict(sorted(Counter(row.rounded // 1_000_000 for row in self.rows).items()))
 
 
-def read_release(folder: Path, name: str, window: Window) -> Release:
+def read_release(folder: Path, name: str, window: Window, told: Told | None = None) -> Release:
     """What the release `name` of the observatory in `folder` may tell of `window`.
+
+    With `told`, which may be empty, only what was lost is told, and what was told before stays as
+    it was told while that is true: see `batches`.
 
     Raises UsageError for a name that is none, ObservatoryError without the pseudonym key.
     """
@@ -94,38 +98,52 @@ def read_release(folder: Path, name: str, window: Window) -> Release:
         names = KnownNames(observatory.account_identities(), ids)
     with past_of(folder, window) as past:
         lost = _lost_accounts(past.accounts())
-        door = Gate(rules, naming, decided, lost, names, past.sealed)
+        left = {} if told is None else told.left
+        door = Gate(rules, naming, decided, lost, names, past.sealed, left)
         today = past.posts_today()
         posts = today if window.until is None else known_at(today, window.until)
-        return _released(name, past, posts, _through(posts, today, door), door)
+        return _released(name, past, posts, _through(posts, today, door), door, told)
 
 
 def _released(
-    name: str, past: Past, posts: pa.Table, items: Sequence[Passed | Withheld], door: Gate
+    name: str,
+    past: Past,
+    posts: pa.Table,
+    items: Sequence[Passed | Withheld],
+    door: Gate,
+    told: Told | None,
 ) -> Release:
     fates = [int(item.fate) for item in items]
     counted = _counted(posts, fates)
-    found = crowds.crowded(items, counted.account, counted.platform, door.rules.k)
+    of = counted.account, counted.platform, door.rules.k
+    if told is None:
+        rows = crowds.crowded(items, *of).rows
+    else:
+        goes_on = batches.continued(items, *of, told)
+        rows, waits = goes_on.rows, goes_on.waits
+        counted = replace(
+            counted,
+            fate=np.where(waits, Fate.SURVIVED, counted.fate),
+            gone_by=np.where(waits, NEVER, counted.gone_by),
+        )
     stay = [
         one if isinstance(one, Withheld) else Withheld(key, Fate(code), Why.FEW)
-        for one, row, key, code in zip(
-            items, found.rows, posts["post"].to_pylist(), fates, strict=True
-        )
-        if row is None
+        for one, row, key, code in zip(items, rows, posts["post"].to_pylist(), fates, strict=True)
+        if row is None and (told is None or batches.lost(one))
     ]
-    told = numbers.outcomes(counted, door.rules.k)
-    printed = sorted({row["platform"] for row in told} - {ALL, OTHERS})
+    outcomes = numbers.outcomes(counted, door.rules.k)
+    printed = sorted({row["platform"] for row in outcomes} - {ALL, OTHERS})
     shown = posts["notice"].to_pylist()
     words = {text: door.text(text) for text in set(shown)}
     return Release(
         name=name,
         observatory=past.observatory,
         rules=door.rules,
-        rows=tuple(sorted((row for row in found.rows if row), key=lambda row: row.post)),
-        numbers=tuple(told + numbers.weeks(counted, door.rules.k) if told else []),
+        rows=tuple(sorted((row for row in rows if row), key=lambda row: row.post)),
+        numbers=tuple(outcomes + numbers.weeks(counted, door.rules.k) if outcomes else []),
         notices=tuple(numbers.notices(counted, [words[n] for n in shown], printed, door.rules.k)),
         coverage=(*_known(posts), *_coverage(past.coverage(), printed, door.rounded))
-        if told
+        if outcomes
         else (),
         withheld=tuple(stay),
         until=_known_until(posts),

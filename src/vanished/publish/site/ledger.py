@@ -1,0 +1,134 @@
+"""What a site has told: each loss with its number and when it was told, as lines of JSON.
+
+In: a release's rows and the ledger of the build before. Out: the ledger of this build. A number is
+given once, so that a page's address stays; a loss that was withdrawn leaves a gap. New losses are
+numbered in the order of the times that are told of them, which therefore tells nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from vanished.errors import EvidenceError
+from vanished.explain.fate import Fate
+from vanished.model import SECOND, Cause, Micros, State, at, micros
+from vanished.publish.batches import Told
+from vanished.publish.gate import NoWords, Passed
+
+LEDGER: Final = "losses.jsonl"
+_TIMES: Final = ("published_from", "alive_until", "gone_by")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One loss of a site. `told_at`: when a build first told it as it is, to the second."""
+
+    number: int
+    told_at: Micros
+    row: Passed
+
+    @property
+    def line(self) -> str:
+        """It as a line of the ledger."""
+        row = self.row
+        facts: dict[str, Any] = {
+            "number": self.number,
+            "told_at": _iso(self.told_at),
+            "post": row.post,
+            "account": row.account,
+            "platform": row.platform,
+            "outcome": row.fate.name.lower(),
+            "state": row.state.value,
+            "causes": sorted(row.causes),
+            "confidence": row.confidence,
+            **{name: _iso(getattr(row, name)) for name in _TIMES},
+            "rounded_s": row.rounded // SECOND,
+            "title": row.title,
+            "text": row.text,
+            "no_words": row.no_words.name.lower() if row.no_words else None,
+            "ground": row.ground,
+        }
+        return json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All losses in the order of their numbers; `next` is the number of the next new one."""
+
+    losses: tuple[Loss, ...] = ()
+    next: int = 1
+
+    def encoded(self) -> bytes:
+        return "".join(f"{loss.line}\n" for loss in self.losses).encode()
+
+    def told(self, *, words: bool) -> Told:
+        """What `read_release` takes; with `words`, words that left are not scrubbed again."""
+        left = {
+            loss.row.post: (loss.row.title or "", loss.row.text)
+            for loss in self.losses
+            if words and loss.row.text is not None
+        }
+        return Told({loss.row.post: (loss.row, loss.told_at) for loss in self.losses}, left)
+
+
+def parsed(content: bytes, following: int, where: str) -> Ledger:
+    """The ledger in these bytes. Raises EvidenceError, which says `where` they lie."""
+    try:
+        lines = content.decode().splitlines()
+        return Ledger(tuple(_loss(json.loads(line)) for line in lines), following)
+    except (ValueError, KeyError, TypeError):
+        raise EvidenceError(f"{where} is no ledger of a site") from None
+
+
+def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
+    """The ledger that tells `rows`, after `before`; what it tells anew is told at `now`."""
+    known: Mapping[str, Loss] = {loss.row.post: loss for loss in before.losses}
+    now = now // SECOND * SECOND
+    losses, fresh = [], []
+    for row in rows:
+        old = known.get(row.post)
+        if old is None:
+            fresh.append(row)
+        else:
+            losses.append(old if old.row == row else Loss(old.number, now, row))
+    fresh.sort(key=lambda row: (row.gone_by or row.published_from or 0, row.post))
+    losses += [Loss(number, now, row) for number, row in enumerate(fresh, before.next)]
+    losses.sort(key=lambda loss: loss.number)
+    return Ledger(tuple(losses), before.next + len(fresh))
+
+
+def _iso(t: Micros | None) -> str | None:
+    return None if t is None else at(t).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _micros(text: str | None) -> Micros | None:
+    return None if text is None else micros(datetime.fromisoformat(text))
+
+
+def _loss(facts: Mapping[str, Any]) -> Loss:
+    published_from, alive_until, gone_by = (_micros(facts[name]) for name in _TIMES)
+    told_at = _micros(facts["told_at"])
+    if told_at is None:
+        raise ValueError("it was told at no time")
+    row = Passed(
+        post=str(facts["post"]),
+        account=facts["account"],
+        platform=str(facts["platform"]),
+        fate=Fate[facts["outcome"].upper()],
+        state=State(facts["state"]),
+        causes=frozenset(Cause(word) for word in facts["causes"]),
+        confidence=str(facts["confidence"]),
+        published_from=published_from,
+        alive_until=alive_until,
+        gone_by=gone_by,
+        rounded=int(facts["rounded_s"]) * SECOND,
+        title=facts["title"],
+        text=facts["text"],
+        no_words=NoWords[facts["no_words"].upper()] if facts["no_words"] else None,
+        ground=str(facts["ground"]),
+    )
+    return Loss(int(facts["number"]), told_at, row)
