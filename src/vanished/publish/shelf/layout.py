@@ -16,7 +16,7 @@ from vanished.archive.folder import SHELF
 from vanished.errors import StorageError
 
 FILE: Final = "shelf.sqlite"
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 HOUR: Final = 3_600_000_000  # microseconds
 
 TABLES: Final = """
@@ -53,6 +53,8 @@ create index losses_at on losses (at desc, id desc);
 create index losses_account on losses (account, at desc, id desc);
 create index losses_platform on losses (platform, at desc, id desc);
 create index losses_causes on losses (causes, at desc, id desc);
+create index losses_reposts on losses (coalesce(reposts, -1) desc, id desc);
+create index losses_views on losses (coalesce(views, -1) desc, id desc);
 create index losses_counted on losses (state, at, causes, platform);
 create virtual table words using fts5 (body, content='', tokenize='unicode61 remove_diacritics 2');
 create table details (id integer primary key, sheet blob not null);
@@ -61,6 +63,12 @@ create table hours (
     looks integer not null, failed integer not null, met integer not null,
     primary key (hour, platform, tail)
 ) without rowid;
+create table measured (
+    id integer primary key,         -- in the order of time
+    digest text not null, measured_at integer not null, asn text not null, cc text not null,
+    test text not null, target text not null, state text not null, layer text, mechanism text,
+    extent text not null, rules text not null, ruleset text not null, capture text not null
+);
 create table gaps (since integer not null, until integer not null, why text not null);
 create table accounts (
     account text primary key, platform text not null, added_at integer not null,

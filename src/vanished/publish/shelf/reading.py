@@ -10,7 +10,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,8 +30,11 @@ COLUMNS: Final = (
     "rules", "conflicts", "method", "looks", "failed", "reposts", "views", "authors", "script",
     "title", "text",
 )  # fmt: skip
-_SORTED: Final = {"-at": ("at", "desc"), "at": ("at", "asc"), "-reposts": ("reposts", "desc"),
-                  "-views": ("views", "desc")}  # fmt: skip
+_SORTED: Final = {
+    "-at": ("l.at", "desc"), "at": ("l.at", "asc"),
+    "-reposts": ("coalesce(l.reposts, -1)", "desc"), "-views": ("coalesce(l.views, -1)", "desc"),
+}  # fmt: skip
+"""What a list goes by; what was never shown comes last."""
 DELAYS: Final = (60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 3 * 86400,
                  7 * 86400, 30 * 86400)  # fmt: skip
 """Ends of the delay histogram's classes, in seconds after publication."""
@@ -93,31 +96,41 @@ class Shelf:
         where, values = asked.condition(self.meanings, self.everything)
         total = self._count(self.version, where, json.dumps(values, sort_keys=True))
         column, direction = _SORTED[asked.sort]
-        if column != "at":
-            where = f"{where} and l.{column} is not null"
         if after:
             beyond = "<" if direction == "desc" else ">"
-            where = f"({where}) and (l.{column}, l.id) {beyond} (:after, :after_id)"
-            values = {**values, **_place(after)}
-        found = self._rows(
-            f"select {', '.join('l.' + name for name in COLUMNS)} from losses l where {where}"
-            f" order by l.{column} {direction}, l.id {direction} limit :rows",
-            {**values, "rows": min(rows, MOST_ROWS) + 1},
+            where = f"({where}) and ({column}, l.id) {beyond} (:after, :after_id)"
+            values = {**values, **place_of(after)}
+        rows = min(rows, MOST_ROWS)
+        query = (
+            f"select {', '.join('l.' + name for name in COLUMNS)}, {column} as place"
+            f" from losses l where {where} order by {column} {direction}, l.id {direction}"
+            " limit :rows"
         )
-        shown = [self._shown(row) for row in found[: min(rows, MOST_ROWS)]]
-        more = len(found) > len(shown)
-        place = f"{shown[-1][column]}.{shown[-1]['id']}" if more else ""
-        return Page(shown, place, total)
+        found = self._rows(query, {**values, "rows": rows + 1})
+        last = found[rows - 1] if len(found) > rows else None
+        return Page(
+            [self._shown(row) for row in found[:rows]],
+            f"{last['place']}.{last['id']}" if last else "",
+            total,
+        )
 
     def every(self, asked: Filter) -> Iterator[dict[str, Any]]:
-        """All rows of the list, a page at a time, so that a reader who stops costs nothing."""
-        after = ""
-        while True:
-            page = self.losses(asked, rows=MOST_ROWS, after=after)
-            yield from (dict(row) for row in page.rows)
-            if not page.after:
-                return
-            after = page.after
+        """All rows of the list as it stands now, over a connection of its own.
+
+        What is filled meanwhile does not come in between; who stops reading holds nothing.
+        """
+        where, values = asked.condition(self.meanings, self.everything)
+        column, direction = _SORTED[asked.sort]
+        query = (
+            f"select {', '.join('l.' + name for name in COLUMNS)} from losses l where {where}"
+            f" order by {column} {direction}, l.id {direction}"
+        )
+        yield from (self._shown(row) for row in self.streamed(query, values))
+
+    def streamed(self, query: str, values: Mapping[str, Any]) -> Iterator[sqlite3.Row]:
+        """The rows of a query as they are read, over a connection of its own."""
+        with storing(self.folder), closing(readable(self.folder)) as connection:
+            yield from connection.execute(query, values)
 
     def count(self, asked: Filter) -> int:
         """How many losses it asks for."""
@@ -152,6 +165,7 @@ class Shelf:
 
     def _shown(self, row: sqlite3.Row) -> dict[str, Any]:
         found = dict(row)
+        found.pop("place", None)
         found["causes"] = [cause for cause in found["causes"].split(",") if cause]
         found["rules"] = json.loads(found["rules"])
         found["conflicts"] = json.loads(found["conflicts"])
@@ -288,11 +302,15 @@ _LOOK: Final = (
 )  # fmt: skip
 
 
-def _place(after: str) -> dict[str, int]:
+def place_of(after: str) -> dict[str, int]:
+    """Where a page goes on, from what the page before said. Raises UsageError."""
     value, _, number = after.partition(".")
     try:
-        return {"after": int(value), "after_id": int(number)}
+        found = {"after": int(value), "after_id": int(number)}
     except ValueError:
+        found = {}
+    if not found or max(map(abs, found.values())) >= 1 << 63:
         raise UsageError(
             f"after '{after[:40]}' is no place in this list; take it from the page before."
-        ) from None
+        )
+    return found
