@@ -24,10 +24,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanished.errors import UsageError, VanishedError
+from vanished.publish.api.routes import PLACE, make_api
 from vanished.publish.desk import pages, words
 from vanished.publish.desk.links import Links
 from vanished.publish.desk.state import Desk, DeskSettings
@@ -86,10 +87,11 @@ def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Star
 
         return answered
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route(path, page(make), methods=["GET", "HEAD"]) for path, make in pages.ROUTES.items()
     ]
     routes += [
+        Mount(PLACE, app=make_api(desk)),
         Route("/static/{name}", _static),
         Route("/language/{tag}", _language),
     ]

@@ -69,6 +69,7 @@ create table measured (
     test text not null, target text not null, state text not null, layer text, mechanism text,
     extent text not null, rules text not null, ruleset text not null, capture text not null
 );
+create index measured_at on measured (measured_at desc, id desc);
 create table gaps (since integer not null, until integer not null, why text not null);
 create table accounts (
     account text primary key, platform text not null, added_at integer not null,

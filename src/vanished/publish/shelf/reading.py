@@ -88,7 +88,7 @@ class Shelf:
 
     def fact(self, key: str) -> str:
         """What the shelf says of itself; "" if nothing."""
-        rows = self._rows("select value from facts where key = :key", {"key": key})
+        rows = self.rows("select value from facts where key = :key", {"key": key})
         return str(rows[0]["value"]) if rows else ""
 
     def losses(self, asked: Filter, *, rows: int = ROWS, after: str = "") -> Page:
@@ -106,7 +106,7 @@ class Shelf:
             f" from losses l where {where} order by {column} {direction}, l.id {direction}"
             " limit :rows"
         )
-        found = self._rows(query, {**values, "rows": rows + 1})
+        found = self.rows(query, {**values, "rows": rows + 1})
         last = found[rows - 1] if len(found) > rows else None
         return Page(
             [self._shown(row) for row in found[:rows]],
@@ -139,11 +139,11 @@ class Shelf:
 
     def _counted(self, version: int, where: str, values: str) -> int:
         query = f"select count(*) as n from losses l where {where}"
-        return int(self._rows(query, json.loads(values))[0]["n"])
+        return int(self.rows(query, json.loads(values))[0]["n"])
 
     def loss(self, post: str) -> dict[str, Any] | None:
         """One loss with its wordings and looks; None if the shelf has no such post."""
-        found = self._rows(
+        found = self.rows(
             f"select {', '.join('l.' + name for name in COLUMNS)}, d.sheet from losses l"
             " join details d using (id) where l.post = :post",
             {"post": post},
@@ -178,41 +178,45 @@ class Shelf:
 
     def now(self) -> Micros:
         """The last moment that the shelf knows of: end of its latest hour with a look."""
-        found = self._rows("select max(hour) as hour from hours where looks > 0", {})
+        found = self.rows("select max(hour) as hour from hours where looks > 0", {})
         return 0 if found[0]["hour"] is None else (int(found[0]["hour"]) + 1) * HOUR
 
     def span(self) -> tuple[Micros | None, Micros | None]:
         """The first and the last loss."""
-        row = self._rows("select min(at) as first, max(at) as last from losses", {})[0]
+        row = self.rows("select min(at) as first, max(at) as last from losses", {})[0]
         return row["first"], row["last"]
 
     def causes(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """Losses in a span by the causes that the facts leave, most first."""
-        rows = self._rows(
+        rows = self.rows(
             "select causes, count(*) as n from losses where state = :gone and at >= :since"
             " and at < :until group by 1 order by 2 desc, 1",
             {"gone": State.GONE.value, "since": since, "until": until},
         )
         return [{"causes": row["causes"].split(","), "n": row["n"]} for row in rows]
 
-    def met(self, since: Micros, until: Micros) -> dict[str, int]:
-        """Posts met, looks and failed looks in a span: the denominators."""
-        row = self._rows(
+    def met(self, since: Micros, until: Micros, platform: str = "") -> dict[str, int]:
+        """Posts met, looks and failed looks in a span, of one platform or all: the denominators.
+
+        Counted by the hour: those in which the span begins and ends count as a whole.
+        """
+        row = self.rows(
             "select coalesce(sum(met), 0) as met, coalesce(sum(looks), 0) as looks,"
-            " coalesce(sum(failed), 0) as failed from hours where hour >= :since and hour < :until",
-            {"since": since // HOUR, "until": -(-until // HOUR)},
+            " coalesce(sum(failed), 0) as failed from hours where hour >= :since and hour < :until"
+            " and (:platform = '' or platform = :platform)",
+            {"since": since // HOUR, "until": -(-until // HOUR), "platform": platform},
         )[0]
         return dict(row)
 
     def days(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """By UTC day: losses by cause, looks, failed looks, posts met, hours with a look."""
         values = {"since": since, "until": until, "gone": State.GONE.value, "day": DAY}
-        lost = self._rows(
+        lost = self.rows(
             "select at / :day as day, causes, count(*) as n from losses where state = :gone"
             " and at >= :since and at < :until group by 1, 2",
             values,
         )
-        looked = self._rows(
+        looked = self.rows(
             f"select hour * {HOUR} / :day as day, sum(looks) as looks, sum(failed) as failed,"
             f" sum(met) as met, count(distinct hour) filter (where looks > 0) as hours from hours"
             f" where hour * {HOUR} >= :since and hour * {HOUR} < :until group by 1",
@@ -232,7 +236,7 @@ class Shelf:
 
     def gaps(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """When nothing was watched though it should have been."""
-        rows = self._rows(
+        rows = self.rows(
             "select * from gaps where until > :since and since < :until order by since",
             {"since": since, "until": until},
         )
@@ -246,7 +250,7 @@ class Shelf:
         middle = "(coalesce(last_alive_at, first_gone_at) + first_gone_at) / 2 - published_at"
         known = "published_at is not null and last_alive_at is not null"
         case = " ".join(f"when delay < {end} * 1000000 then {n}" for n, end in enumerate(DELAYS))
-        rows = self._rows(
+        rows = self.rows(
             f"select case when not ({known}) then -1 {case} else {len(DELAYS)} end as class,"
             f" count(*) as n from (select *, {middle} as delay from losses where state = :gone"
             " and at >= :since and at < :until) group by 1",
@@ -261,7 +265,7 @@ class Shelf:
 
     def platforms(self) -> list[dict[str, Any]]:
         """Every platform that is watched: accounts, posts, losses."""
-        rows = self._rows(
+        rows = self.rows(
             "select platform, count(*) as accounts, sum(posts) as posts,"
             " (select count(*) from losses l where l.platform = a.platform and l.state = 'gone')"
             " as lost from accounts a group by platform order by posts desc, platform",
@@ -271,7 +275,7 @@ class Shelf:
 
     def accounts(self, platform: str = "") -> list[dict[str, Any]]:
         """Every account, by pseudonym: never ranked, so in the order of its pseudonym."""
-        rows = self._rows(
+        rows = self.rows(
             "select a.*, coalesce(n.lost, 0) as lost from accounts a left join"
             " (select account, count(*) as lost from losses where state = 'gone' group by 1) n"
             " using (account) where :platform = '' or a.platform = :platform"
@@ -280,9 +284,23 @@ class Shelf:
         )
         return [dict(row) for row in rows]
 
+    def accounts_page(
+        self, platform: str, rows: int, after: str = ""
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some accounts in the order of their pseudonyms, after `after`; and how many there are."""
+        of = "(:platform = '' or a.platform = :platform)"
+        total = self.rows(f"select count(*) as n from accounts a where {of}", {"platform": platform})
+        found = self.rows(
+            "select a.*, (select count(*) from losses l where l.account = a.account"
+            f" and l.state = 'gone') as lost from accounts a where {of} and a.account > :after"
+            " order by a.account limit :rows",
+            {"platform": platform, "rows": rows, "after": after},
+        )
+        return [dict(row) for row in found], int(total[0]["n"])
+
     def account(self, key: str) -> dict[str, Any] | None:
         """One account."""
-        rows = self._rows("select * from accounts where account = :key", {"key": key})
+        rows = self.rows("select * from accounts where account = :key", {"key": key})
         return dict(rows[0]) if rows else None
 
     @contextmanager
@@ -290,7 +308,8 @@ class Shelf:
         with self._lock, storing(self.folder):
             yield self._connection
 
-    def _rows(self, query: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
+    def rows(self, query: str, values: Mapping[str, Any]) -> list[sqlite3.Row]:
+        """The rows of a query, all of them."""
         with self._reading() as connection:
             return connection.execute(query, values).fetchall()
 
