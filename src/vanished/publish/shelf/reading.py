@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import wraps
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from vanished.errors import StorageError, UsageError
 from vanished.model import DAY, Micros, State
@@ -24,6 +24,7 @@ from vanished.publish.shelf.layout import HOUR, path_of, readable, storing
 
 ROWS: Final = 50
 MOST_ROWS: Final = 1000
+MOST_COUNTS: Final = 1024  # that are kept
 COLUMNS: Final = (
     "id", "post", "account", "platform", "state", "causes", "confidence", "at", "judged_at",
     "published_at", "first_seen_at", "last_alive_at", "first_gone_at", "explained_by", "notice",
@@ -49,6 +50,27 @@ class Page:
     total: int
 
 
+Counted = TypeVar("Counted")
+Given = ParamSpec("Given")
+
+
+def _kept(
+    count: Callable[Concatenate[Shelf, Given], Counted],
+) -> Callable[Concatenate[Shelf, Given], Counted]:
+    """Count once for a version of the shelf; who is given the result must not change it."""
+
+    @wraps(count)
+    def found(shelf: Shelf, /, *given: Given.args, **named: Given.kwargs) -> Counted:
+        key = (count.__name__, shelf.version, given, tuple(named.items()))
+        if key not in shelf.counts:
+            shelf.counts[key] = count(shelf, *given, **named)
+            while len(shelf.counts) > MOST_COUNTS:
+                shelf.counts.pop(next(iter(shelf.counts)), None)
+        return cast("Counted", shelf.counts[key])
+
+    return found
+
+
 class Shelf:
     """An open shelf. Its connection may be used from any thread, one at a time."""
 
@@ -62,7 +84,8 @@ class Shelf:
         with storing(folder):
             self._connection = readable(folder)
             self._inode = path_of(folder).stat().st_ino
-        self._count = lru_cache(512)(self._counted)
+        self.counts: dict[tuple[Any, ...], Any] = {}
+        self._held: int | None = None
 
     def close(self) -> None:
         self._connection.close()
@@ -81,10 +104,17 @@ class Shelf:
         except FileNotFoundError:
             return True
 
+    def hold(self) -> None:
+        """Show this moment from now on, whatever is filled. It is not for long: what is filled
+        waits in SQLite's log until the last who holds an older moment has closed."""
+        with self._reading() as connection:
+            connection.execute("begin")
+        self._held = self.version
+
     @property
     def version(self) -> int:
         """Grows whenever something on it changed."""
-        return int(self.fact("version"))
+        return int(self.fact("version")) if self._held is None else self._held
 
     def fact(self, key: str) -> str:
         """What the shelf says of itself; "" if nothing."""
@@ -94,7 +124,7 @@ class Shelf:
     def losses(self, asked: Filter, *, rows: int = ROWS, after: str = "") -> Page:
         """Some rows of the list that `asked` is, from `after` on. Raises UsageError."""
         where, values = asked.condition(self.meanings, self.everything)
-        total = self._count(self.version, where, json.dumps(values, sort_keys=True))
+        total = self._count(where, json.dumps(values, sort_keys=True))
         column, direction = _SORTED[asked.sort]
         if after:
             beyond = "<" if direction == "desc" else ">"
@@ -135,9 +165,10 @@ class Shelf:
     def count(self, asked: Filter) -> int:
         """How many losses it asks for."""
         where, values = asked.condition(self.meanings, self.everything)
-        return self._count(self.version, where, json.dumps(values, sort_keys=True))
+        return self._count(where, json.dumps(values, sort_keys=True))
 
-    def _counted(self, version: int, where: str, values: str) -> int:
+    @_kept
+    def _count(self, where: str, values: str) -> int:
         query = f"select count(*) as n from losses l where {where}"
         return int(self.rows(query, json.loads(values))[0]["n"])
 
@@ -176,16 +207,19 @@ class Shelf:
 
     # -- the front page ----------------------------------------------------------------------
 
+    @_kept
     def now(self) -> Micros:
         """The last moment that the shelf knows of: end of its latest hour with a look."""
         found = self.rows("select max(hour) as hour from hours where looks > 0", {})
         return 0 if found[0]["hour"] is None else (int(found[0]["hour"]) + 1) * HOUR
 
+    @_kept
     def span(self) -> tuple[Micros | None, Micros | None]:
         """The first and the last loss."""
         row = self.rows("select min(at) as first, max(at) as last from losses", {})[0]
         return row["first"], row["last"]
 
+    @_kept
     def causes(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """Losses in a span by the causes that the facts leave, most first."""
         rows = self.rows(
@@ -195,6 +229,7 @@ class Shelf:
         )
         return [{"causes": row["causes"].split(","), "n": row["n"]} for row in rows]
 
+    @_kept
     def met(self, since: Micros, until: Micros, platform: str = "") -> dict[str, int]:
         """Posts met, looks and failed looks in a span, of one platform or all: the denominators.
 
@@ -208,6 +243,7 @@ class Shelf:
         )[0]
         return dict(row)
 
+    @_kept
     def days(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """By UTC day: losses by cause, looks, failed looks, posts met, hours with a look."""
         values = {"since": since, "until": until, "gone": State.GONE.value, "day": DAY}
@@ -234,6 +270,7 @@ class Shelf:
                 found[row["day"]]["causes"][row["causes"]] = row["n"]
         return list(found.values())
 
+    @_kept
     def gaps(self, since: Micros, until: Micros) -> list[dict[str, Any]]:
         """When nothing was watched though it should have been."""
         rows = self.rows(
@@ -242,6 +279,7 @@ class Shelf:
         )
         return [dict(row) for row in rows]
 
+    @_kept
     def delays(self, since: Micros, until: Micros) -> dict[str, Any]:
         """How long after publication posts were lost: a class a row, and those without a time.
 
@@ -263,6 +301,7 @@ class Shelf:
             "unknown": counts.get(-1, 0),
         }
 
+    @_kept
     def platforms(self) -> list[dict[str, Any]]:
         """Every platform that is watched: accounts, posts, losses."""
         rows = self.rows(
@@ -273,6 +312,7 @@ class Shelf:
         )
         return [dict(row) for row in rows]
 
+    @_kept
     def accounts(self, platform: str = "") -> list[dict[str, Any]]:
         """Every account, by pseudonym: never ranked, so in the order of its pseudonym."""
         rows = self.rows(
