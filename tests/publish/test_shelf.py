@@ -18,11 +18,11 @@ from vanished.archive.rows import Entry
 from vanished.errors import UsageError
 from vanished.explain.calendar import builtin_text, parse_calendar
 from vanished.model import DAY, Cause, Interval, State, Verdict
-from vanished.publish.desk.state import meanings
 from vanished.publish.shelf.filling import fill
 from vanished.publish.shelf.filters import Filter, Meanings
 from vanished.publish.shelf.grams import query, script, tokens
 from vanished.publish.shelf.layout import path_of
+from vanished.publish.shelf.meanings import meanings
 from vanished.publish.shelf.reading import Shelf
 
 NOTHING = Meanings({}, {})

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import threading
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Final
 
 from vanished.clock import SystemClock
-from vanished.errors import UsageError, VanishedError
-from vanished.explain.calendar import builtin, builtin_text, parse_calendar
+from vanished.errors import VanishedError
 from vanished.model import SECOND, Micros
 from vanished.publish.desk.front import FIGURES, Figure, count_front
 from vanished.publish.drawing import svg
 from vanished.publish.shelf.filling import fill
-from vanished.publish.shelf.filters import Meanings
+from vanished.publish.shelf.meanings import meanings
 from vanished.publish.shelf.reading import Shelf
 from vanished.publish.tongues import NAMES, Tongue
 from vanished.watch.doctor import advise, examine
@@ -30,9 +27,6 @@ from vanished.watch.finding import Finding
 
 EVERY_S: Final = 15.0
 CHECKED_S: Final = 600.0  # between the doctor's visits, which read every file
-TOPICS: Final = "topics.toml"
-FIRST, LAST = date(2009, 1, 1), date(2035, 12, 31)
-"""Between which events of every year can be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,23 +166,3 @@ class Desk:
             self.trouble = ""
         except VanishedError as error:
             self.trouble = str(error)
-
-
-def meanings(folder: Path) -> Meanings:
-    """Topics of `topics.toml` and events of the calendars that come along. Raises UsageError."""
-    events = {
-        event.id: event
-        for name in builtin()
-        for event in parse_calendar(builtin_text(name), name).within(FIRST, LAST)
-    }
-    file = folder / TOPICS
-    if not file.is_file():
-        return Meanings({}, events)
-    try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {error}; correct it.") from None
-    for name, words in given.items():
-        if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words):
-            raise UsageError(f"{file}: {name} is no list of words; write {name} = ['…', '…'].")
-    return Meanings(given, events)

@@ -329,12 +329,13 @@ class Shelf:
     ) -> tuple[list[dict[str, Any]], int]:
         """Some accounts in the order of their pseudonyms, after `after`; and how many there are."""
         of = "(:platform = '' or a.platform = :platform)"
-        total = self.rows(f"select count(*) as n from accounts a where {of}", {"platform": platform})
+        only = {"platform": platform}
+        total = self.rows(f"select count(*) as n from accounts a where {of}", only)
         found = self.rows(
             "select a.*, (select count(*) from losses l where l.account = a.account"
             f" and l.state = 'gone') as lost from accounts a where {of} and a.account > :after"
             " order by a.account limit :rows",
-            {"platform": platform, "rows": rows, "after": after},
+            {**only, "rows": rows, "after": after},
         )
         return [dict(row) for row in found], int(total[0]["n"])
 
