@@ -58,7 +58,9 @@ class Rows:
         names = [field.name for field in self.fields]
         head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_shown(row[name]))}</td>" for name in names) + "</tr>"
+            "<tr>"
+            + "".join(f"<td>{html.escape(_shown(row[name]))}</td>" for name in names)
+            + "</tr>"
             for row in islice(self, PREVIEWED)
         )
         caption = html.escape(repr(self)[1:-1])

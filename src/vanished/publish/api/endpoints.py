@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from vanished import __version__
-from vanished.errors import UsageError
 from vanished.model import DAY, Micros
 from vanished.publish.api import fields as f
 from vanished.publish.api import parameters as p
@@ -21,8 +20,7 @@ from vanished.publish.shelf.networks import Asked, every_measurement, measuremen
 from vanished.publish.shelf.reading import DELAYS, ROWS, Shelf
 
 DAYS: Final = 30
-MOST_DAYS: Final = 3660
-"""Of one answer that has a row for each day."""
+"""Of a span whose beginning is not given."""
 
 
 class MissingError(Exception):
@@ -99,9 +97,7 @@ def _filter(shelf: Shelf, given: Mapping[str, str]) -> Filter:
 
 def _losses(shelf: Shelf, given: Mapping[str, str]) -> dict[str, Any]:
     asked = _filter(shelf, given)
-    page = shelf.losses(
-        asked, rows=int(given.get("rows", ROWS)), after=given.get("after", "")
-    )
+    page = shelf.losses(asked, rows=int(given.get("rows", ROWS)), after=given.get("after", ""))
     since, until = asked.span()
     return {
         "filter": asked.given(),
@@ -148,13 +144,12 @@ def _account(shelf: Shelf, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _span(shelf: Shelf, given: Mapping[str, str]) -> tuple[Micros, Micros]:
-    """From when until when. Raises UsageError where it is too long for a row a day."""
+    """From when until when, as far as anything was looked at: a row a day stays few rows."""
     since, until = Filter(since=given.get("since", ""), until=given.get("until", "")).span()
-    end = shelf.now() if until is None else until
+    first, last = shelf.begun(), shelf.now()
+    end = last if until is None else min(max(until, first), last)
     begin = end - DAYS * DAY if since is None else since
-    if end - begin > MOST_DAYS * DAY:
-        raise UsageError(f"since and until are more than {MOST_DAYS} days apart; ask for fewer.")
-    return begin, end
+    return min(max(begin, first), end), end
 
 
 def _told(shelf: Shelf, span: tuple[Micros, Micros], **more: Any) -> dict[str, Any]:
@@ -219,7 +214,10 @@ def _timeline(shelf: Shelf, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _spanned(**more: Any) -> dict[str, Any]:
-    return f.object_of({"since": TIME, "until": TIME, **more, "basis": BASIS}, "counts of a span")
+    return f.object_of(
+        {"since": TIME, "until": TIME, **more, "basis": BASIS},
+        "counts of a span, as far as it was watched",
+    )
 
 
 def _rows(**more: Any) -> dict[str, Any]:

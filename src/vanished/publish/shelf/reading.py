@@ -214,6 +214,12 @@ class Shelf:
         return 0 if found[0]["hour"] is None else (int(found[0]["hour"]) + 1) * HOUR
 
     @_kept
+    def begun(self) -> Micros:
+        """The first moment that the shelf knows of: begin of its first hour with a look."""
+        found = self.rows("select min(hour) as hour from hours where looks > 0", {})
+        return 0 if found[0]["hour"] is None else int(found[0]["hour"]) * HOUR
+
+    @_kept
     def span(self) -> tuple[Micros | None, Micros | None]:
         """The first and the last loss."""
         row = self.rows("select min(at) as first, max(at) as last from losses", {})[0]
