@@ -1,8 +1,8 @@
 """A watch that writes to an observatory while its dashboard is read, for the benchmark.
 
 `python -m bench.desk_writer FOLDER` commits looks, new posts and verdicts of a made-up account as a
-watch does, four times a second, from the end of the archive's month on, until its input ends; says "writing" when it begins, and at the end
-JSON with the number of commits.
+watch does, four times a second, from the end of the archive's month on, until its input ends; says
+"writing" when it begins, and at the end JSON with the number of commits.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vanished.publish.reader import opened as open
+    from vanished.publish.reader import opened as open  # noqa: A004 - the word that a notebook expects
 
 __all__ = ["open"]
 __version__ = "0.1.0"

@@ -41,7 +41,7 @@ def put_measured(
         return SEALED
     shelf.executemany(
         "insert into measured (digest, measured_at, asn, cc, test, target, state, layer,"
-        " mechanism, extent, rules, ruleset, capture) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f" mechanism, extent, rules, ruleset, capture) values ({', '.join('?' * 13)})",
         (
             (
                 *(one.digest, one.measured_at, one.asn, one.cc, one.test),

@@ -80,8 +80,10 @@ def timeline(shelf: Shelf, asked: Asked, since: Micros, until: Micros) -> list[d
         for day in range(since // DAY, -(-until // DAY))
     }
     for row in (*measured, *lost):
-        if row["day"] in found:
-            found[row["day"]].update({name: row[name] for name in row.keys() if name != "day"})
+        counted = dict(row)
+        day = counted.pop("day")
+        if day in found:
+            found[day].update(counted)
     return list(found.values())
 
 
