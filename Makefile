@@ -22,7 +22,7 @@ demo: $(VENV)/.core            ## watch a simulated platform for about a minute,
 	@$(BIN)/vanished demo
 
 test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(NAME),tests) -m "not soak"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(or $(NAME),tests) -m "not soak"
 
 needs:                         ## the Debian programs that tests start, where we may install them
 	@.ci/needs
@@ -53,6 +53,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/datasketch.in -o requirements/datasketch.txt
 	$(COMPILE) requirements/oonidata.in -o requirements/oonidata.txt
 	$(COMPILE) requirements/sklearn.in -o requirements/sklearn.txt
+	$(COMPILE) --extra explain --extra publish -c requirements/core.txt pyproject.toml -o requirements/demo.txt
 	$(COMPILE) --group dev --extra explain --extra platforms --extra publish --extra reach -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 clean:

@@ -6,18 +6,26 @@ In: labs of namespaces with real tools, three at once. Out: claims. Needs root a
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from rich.console import Console
 
 from bench.harness import BenchError, Claim, Peer, at_least, at_most
+from bench.peers import peer_python, peer_version
 from vanished.lab.network import NetworkLab, why_not
 from vanished.lab.network_control import LabControl
 from vanished.lab.network_forms import Partial
 from vanished.lab.network_trials import HERE, SLOW, WEB_FORMS, Trial, trials
+from vanished.reach.ooni_json import to_json
+from vanished.reach.record import Measurement
 
+PEER = "oonidata"
+OBSERVER = Path(__file__).with_name("oonidata_observer.py")
 LABS = 3
 TARGETS = 5
 AT_ONCE = 6
@@ -34,21 +42,24 @@ def run() -> tuple[list[Claim], list[Peer]]:
     why = why_not()
     if why:
         raise BenchError(why)
-    return [*_forms(), *_quiet(), *_outages()], []
+    claims = [*_forms(), *_quiet(), *_outages()]
+    peer: Peer = {"name": PEER, "version": peer_version(PEER, PEER)}
+    return claims, [peer]
 
 
 def _forms() -> Iterator[Claim]:
     """Every form in every partial kind, and every outage of a target, on five targets."""
     outages: list[Kind] = [(name, "") for name in HERE]
     kinds: list[Kind] = [*WEB_FORMS, *outages]
-    right = asked = 0
-    alarms = 0
+    right = asked = alarms = 0
+    records: list[Measurement] = []
     for turn in range(TARGETS):
         begun = time.monotonic()
         found = _all((_alone(batch) for batch in _batches(kinds)), turn)
         if turn == 0:
             took = time.monotonic() - begun
             yield at_most(f"all {len(kinds)} conditions once, seconds", took, "s", 120)
+        records += [one.measurement for one in found]
         right += sum(one.holds for one in found)
         asked += len(found)
         alarms += sum(one.false_alarm for one in found)
@@ -57,6 +68,23 @@ def _forms() -> Iterator[Claim]:
     what = f"right verdicts, {len(kinds)} conditions × {TARGETS} targets, {asked} tests"
     yield at_least(what, 100 * right / asked, "%", 100)
     yield at_most("of these, blocking named where nobody blocks", alarms, "tests", 0)
+    what = f"of these {asked} records, read and observed by oonidata"
+    yield at_least(what, 100 * _peer_reads(records) / asked, "%", 100)
+
+
+def _peer_reads(records: Sequence[Measurement]) -> int:
+    """How many of our records OONI's published classes read, one by one, and observe."""
+    with tempfile.TemporaryDirectory(prefix="vanished-bench-") as folder:
+        path = Path(folder) / "records.jsonl"
+        path.write_bytes(b"".join(to_json(one) + b"\n" for one in records))
+        done = subprocess.run(
+            [peer_python(PEER), OBSERVER], input=f"{path}\n", capture_output=True, text=True
+        )
+    if done.returncode:
+        _err.print(done.stderr.strip().rpartition("\n")[2], markup=False)
+        return 0
+    read, observed = map(int, done.stdout.split()[:2])
+    return read if observed >= read else 0
 
 
 def _quiet() -> Iterator[Claim]:

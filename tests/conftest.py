@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis draws.
+"""What all tests share: how hypothesis draws, and which files begin first.
 
 Drawn cases are the same in every run, so that a failure comes back when asked for. How long
 drawing takes says how busy the machine is, and nothing of our code.
@@ -6,9 +6,43 @@ drawing takes says how busy the machine is, and nothing of our code.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("fixed")
+
+LONGEST = (
+    "watch/test_kill.py",
+    "watch/test_resuming.py",
+    "archive/test_forget_journal.py",
+    "archive/test_erasing.py",
+    "watch/test_streams.py",
+    "watch/test_lists.py",
+    "lab/test_network.py",
+    "lab/test_goarounds.py",
+    "watch/test_priced.py",
+    "archive/test_vault.py",
+    "archive/test_proof_crash.py",
+    "archive/verify/test_tampering.py",
+    "archive/verify/test_damage.py",
+    "watch/test_canaries.py",
+    "watch/test_picturing.py",
+    "watch/test_seized.py",
+    "watch/test_by_price.py",
+    "watch/test_loop.py",
+)
+"""Files of tests that take long, the longest first.
+
+A process that takes up one of them when all else is done would let the others wait for it.
+"""
+_RANK = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; otherwise, and within a file, as it was."""
+    items.sort(key=lambda item: _RANK.get(item.path, len(_RANK)))

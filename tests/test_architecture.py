@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tests.conftest import LONGEST
+
 SOURCE = Path(__file__).parent.parent / "src" / "vanished"
 
 # From the ground up; a room imports only rooms that stand before it (and itself).
@@ -90,3 +92,8 @@ def test_only_the_command_line_uses_the_lab() -> None:
         and any(name.startswith("vanished.lab") for name in imports(path))
     ]
     assert sorted(users) == ["cli/lab_cleaning.py", "cli/observing.py"]
+
+
+def test_the_tests_that_begin_first_are_there() -> None:
+    """A file that was renamed would begin last, and the whole run wait for it."""
+    assert [name for name in LONGEST if not (Path(__file__).parent / name).exists()] == []

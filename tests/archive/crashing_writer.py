@@ -1,17 +1,10 @@
-"""A writer of a journal that is meant to be killed; started by `test_journal` as a process.
-
-    crashing_writer.py FOLDER BATCHES [STEP]
-
-Flushes batches of LOOKS looks each, from the journal's last one on, and prints `upto` after each.
-With STEP it kills itself at that step (the n-th fsync or rename) of its first flush.
-"""
+"""A writer of a journal that is meant to be killed; `test_journal` forks it as a process."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,15 +47,15 @@ def die_at(step: int) -> None:
     Path.replace = mined(Path.replace)  # type: ignore[method-assign]
 
 
-def main() -> None:
-    journal = Journal.open(Path(sys.argv[1]), writable=True)
-    print("open", flush=True)
-    if len(sys.argv) > 3:
-        die_at(int(sys.argv[3]))
-    for number in range(journal.upto + 1, journal.upto + 1 + int(sys.argv[2])):
+def main(say: Callable[[str], None], folder: Path, batches: int, step: int | None) -> None:
+    """Flush batches of LOOKS looks each, from the journal's last one on, and say `upto` after each.
+
+    With `step` it kills itself at that step (the n-th fsync or rename) of its first flush.
+    """
+    journal = Journal.open(folder, writable=True)
+    say("open")
+    if step is not None:
+        die_at(step)
+    for number in range(journal.upto + 1, journal.upto + 1 + batches):
         journal.flush(batch(number), number)
-        print(number, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        say(str(number))

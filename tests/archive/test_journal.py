@@ -16,7 +16,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.archive.crashing_writer import LOOKS, batch
+from tests.archive.crashing_writer import LOOKS, batch, main
+from tests.forking import Forked
 from vanished.archive import durable, manifest
 from vanished.archive.columns import (
     COVERAGE,
@@ -339,15 +340,6 @@ def test_a_folder_with_files_is_not_taken_for_a_new_journal(tmp_path: Path) -> N
 # -- kill -9 ---------------------------------------------------------------------------------
 
 
-def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.archive.crashing_writer", str(folder), *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 def check_after_crash(folder: Path, acknowledged: int) -> Journal:
     """All that was acknowledged, at most one batch more, nothing doubled, nothing left lying."""
     journal = Journal.open(folder, writable=True)
@@ -368,17 +360,12 @@ def test_killed_at_random_moments(journal: Journal) -> None:
     print(f"seed {seed}")
     orphaned = acknowledged = 0
     for _ in range(20):
-        process = start(journal.folder, 1000)
-        try:
-            assert process.stdout is not None
-            for _ in range(1 + chance.randrange(4)):  # "open", then acknowledgements
-                line = process.stdout.readline().strip()
-                acknowledged = acknowledged if line == "open" else int(line)
-            time.sleep(chance.uniform(0, 0.08))
-        finally:
-            os.kill(process.pid, signal.SIGKILL)
-            rest, _ = process.communicate(timeout=30)
-        for line in rest.split():
+        writer = Forked(main, journal.folder, 1000, None)
+        said = writer.lines()  # "open", then acknowledgements
+        lines = [next(said) for _ in range(1 + chance.randrange(4))]
+        time.sleep(chance.uniform(0, 0.08))
+        assert writer.end(kill=True) == -signal.SIGKILL
+        for line in [*lines, *said]:
             acknowledged = acknowledged if line == "open" else int(line)
         orphaned += files(journal) != listed(Journal.open(journal.folder))
         acknowledged = check_after_crash(journal.folder, acknowledged).upto
@@ -391,15 +378,12 @@ def test_killed_before_each_step_of_a_flush(journal: Journal) -> None:
     died: list[set[str]] = []
     kept = 0
     for step in range(1, 60):
-        process = start(journal.folder, 1, step)
-        try:
-            output, _ = process.communicate(timeout=30)
-        finally:
-            process.kill()
-        if process.returncode == 0:
+        writer = Forked(main, journal.folder, 1, step)
+        code = writer.end(kill=False)
+        if code == 0:
             break
-        assert process.returncode == -signal.SIGKILL
-        assert output.split() == ["open"], "it died before the acknowledgement"
+        assert code == -signal.SIGKILL
+        assert list(writer.lines()) == ["open"], "it died before the acknowledgement"
         died.append(files(journal) - listed(Journal.open(journal.folder)))
         kept = check_after_crash(journal.folder, kept).upto
     else:

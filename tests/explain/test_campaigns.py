@@ -83,6 +83,19 @@ def kinds(found: Campaigns, kind: str) -> list[dict[str, Any]]:
     return [row for row in found.table().to_pylist() if row["kind"] == kind]
 
 
+def test_where_nothing_was_removed_nothing_is_found() -> None:
+    """A young observatory asks too, and its tests have nothing to draw from."""
+    rows = []
+    for number in range(240):
+        born = BEGIN + number % 3 * HOUR
+        rows.append(post(
+            f"p{number}", account=f"a{number // 4}", published_at=born, first_seen_at=born,
+            alive_from=born, alive_until=born + DAY, gone_by=None, state="alive", causes="",
+            text=f"nothing of note {number}",
+        ))  # fmt: skip
+    assert not campaigns(table(*rows), NO_GAPS, NO_ACCOUNTS).table().num_rows
+
+
 def test_words_that_are_suddenly_removed_are_found_with_their_week() -> None:
     found = campaigns(world(1, named=0.7), NO_GAPS, NO_ACCOUNTS)
     (row,) = kinds(found, "words")

@@ -248,3 +248,11 @@ def test_the_same_record_gives_the_same_facts() -> None:
         measurement = measure(form, 9, loss=0.05)
         again = from_json(to_json(measurement))
         assert facts(observe(measurement)) == facts(observe(again))
+
+
+@pytest.mark.parametrize("quic", ["quic_drop", "quic_drop_some"])
+def test_quic_is_not_blamed_where_the_address_is_stopped_at_times(quic: str) -> None:
+    """Or a lossy block of an address would be reported as one of HTTP/3."""
+    first = ruleset().holding({quic, "ip_drop_some", "reached_secure"})[0]
+    assert (first.layer, first.mechanism) == ("ip", "drop")
+    assert ruleset().holding({quic, "reached_secure"})[0].layer == "quic"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import signal
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.watch.killed_watch import forked
+from tests.forking import Forked
+from tests.watch.killed_watch import main
 from tests.watch.taken_over import begun
 from vanished.archive.columns import OBSERVATIONS
 from vanished.archive.observatory import Observatory
@@ -31,20 +31,13 @@ def watch_until_killed(
     folder: Path, clock: ScaledClock, until: int, after_s: float
 ) -> tuple[int, int]:
     """Run a watch and kill it; the last acknowledged (sequence number, looks)."""
-    process, said = forked(folder, clock, until)
-    last = (0, 0)
-    try:
-        with contextlib.suppress(EOFError):
-            last = json.loads(said.recv_bytes())  # the moment is counted from the first commit on
-            time.sleep(after_s)
-    finally:
-        process.kill()
-    with said, contextlib.suppress(EOFError):  # the last line may be cut by the kill
-        while True:
-            last = json.loads(said.recv_bytes())
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    return last[0], last[1]
+    watch = Forked(main, folder, clock, until)
+    said = watch.lines()
+    last = next(said, "[0, 0]")  # the moment is counted from the first commit on
+    time.sleep(after_s)
+    assert watch.end(kill=True) == -signal.SIGKILL
+    seq, looks = json.loads([last, *said][-1])
+    return seq, looks
 
 
 def check(folder: Path, acknowledged: tuple[int, int]) -> None:

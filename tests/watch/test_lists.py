@@ -435,13 +435,13 @@ async def test_only_what_was_published_since_the_last_reading_counts(
         return [f"p{n}" for n in range(1 + (now - START) // (30 * MINUTE))]
 
     source = Listed(observatory.naming, clock, listed, lambda post, now: ALIVE)
-    watch, made = watching(observatory, source)
+    watch, made = watching(observatory, source, rate=0.015)
     await watch.run(START + 6 * HOUR)
     account = observatory.account_rows()[0].id
     assert made.priced.lists.posted[account] == 0
     assert made.priced.lists.watched[account] == pytest.approx(6 * HOUR_S, rel=0.1)
     source.published = {f"p{n}": START + n * 30 * MINUTE for n in range(100)}
-    progress = await watching(observatory, source)[0].run(START + 12 * HOUR)
+    progress = await watching(observatory, source, rate=0.015)[0].run(START + 12 * HOUR)
     assert progress.posts_found >= 10
     again = ByPrice({}, learnt=observatory.learnt()).priced.lists
     assert again.posted[account] == pytest.approx(progress.posts_found, rel=0.05)
@@ -457,7 +457,7 @@ async def test_rates_outlive_the_watch_and_an_outage_teaches_nothing(
 
     source = Listed(observatory.naming, clock, listed, lambda post, now: ALIVE)
     source.published = {f"p{n}": START + n * 20 * MINUTE for n in range(200)}
-    watch, made = watching(observatory, source)
+    watch, made = watching(observatory, source, rate=0.02)
     await watch.run(START + 5 * HOUR)
     account = observatory.account_rows()[0].id
     rate = made.priced.lists.rate(np.array([account]))[0]
@@ -466,7 +466,7 @@ async def test_rates_outlive_the_watch_and_an_outage_teaches_nothing(
     assert rate * DAY_S > 30  # of 72 a day; the rest is the mean's
     assert "p1" not in json.loads(observatory.learnt())
     source.broken = (START + 5 * HOUR, START + 8 * HOUR)
-    watch, made = watching(observatory, source)
+    watch, made = watching(observatory, source, rate=0.02)
     progress = await watch.run(START + 8 * HOUR)
     assert progress.failed > 3
     tries = [at for at in source.readings if at >= source.broken[0]]
@@ -498,7 +498,7 @@ async def test_a_list_is_read_by_price_and_a_restart_keeps_its_dates(
 async def test_the_setting_fixes_the_interval(observatory: Observatory) -> None:
     clock = Jumping()
     source = Listed(observatory.naming, clock, lambda now: ["p1"], lambda post, now: ALIVE)
-    watch, _ = watching(observatory, source)
+    watch, _ = watching(observatory, source, rate=0.015)
     fixed = Watch(
         observatory, {"page": source}, watch.door, clock, ByPrice({}), discover_every=HOUR
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vanished.archive import settings_asking, settings_proof, settings_publish
+from vanished.archive.advice import MAX_AGE_S
 from vanished.archive.settings_asking import Asking, CanarySettings, Key, Proxies
 from vanished.archive.settings_proof import CaptureSettings, LogSettings
 from vanished.archive.settings_publish import PublishSettings
@@ -64,6 +65,7 @@ class NetSettings:
     allow_networks: tuple[str, ...] = ()
     vantage: str = "here"
     proxies: Proxies = field(default_factory=Proxies)
+    best_age_s: float = MAX_AGE_S  # how old an advice may be for proxy = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
     reader.keys(
         "net",
         given,
-        ["timeout_s", "max_bytes", "max_redirects", "allow_networks", "vantage", "proxies"],
+        [*NetSettings.__dataclass_fields__],
     )
     networks = given.get("allow_networks", [])
     try:
@@ -244,6 +246,7 @@ def _net(reader: Reader, given: Mapping[str, Any]) -> NetSettings:
     return NetSettings(
         timeout_s=reader.number("net", given, "timeout_s", 0.1) or base.timeout_s,
         max_bytes=int(reader.number("net", given, "max_bytes", 1024) or base.max_bytes),
+        best_age_s=reader.number("net", given, "best_age_s", 60) or base.best_age_s,
         max_redirects=base.max_redirects if redirects is None else int(redirects),
         allow_networks=allowed,
         vantage=vantage,

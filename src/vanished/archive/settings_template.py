@@ -46,6 +46,7 @@ allow_networks = []          # private networks that may be asked, such as "127.
 vantage = "here"             # a name for where you look from
 # [net.proxies]              # other ways out, which a source can name in its routes
 # tor = "socks5h://127.0.0.1:9050"     # with a password: tor_env = "NAME_OF_A_VARIABLE"
+# around = "best"                     # what vanished reach advise found to work
 
 [judge]
 stale_s = 60                 # how old a copy may be from which a platform still answers "alive"

@@ -18,8 +18,10 @@ from vanished.cli import (
     measuring,
     reaching,
     keeping_reach,
+    advising,
     showing,
     publishing,
+    alerting,
     lab_cleaning,
     proving,
 )
@@ -29,6 +31,8 @@ from vanished.cli.app import app, err
 from vanished.errors import VanishedError
 
 __all__ = [
+    "advising",
+    "alerting",
     "app",
     "explaining",
     "keeping_reach",

@@ -95,10 +95,10 @@ def measure(
         return
     if not targets:
         raise UsageError("There is nothing to measure; type a URL or name a list with --list.")
-    settings = _settings(
+    settings = settings_of(
         resolver or [], canary, bystander, authorities, control=control, via=via,
         control_resolver=control_resolver, allow=allow, own=own_address or [],
-        asn=_asn(asn), per_s=per_second, at_once=at_once,
+        asn=asn_of(asn), per_s=per_second, at_once=at_once,
     )  # fmt: skip
     if dry_run:
         _dry(targets, settings, as_json)
@@ -109,11 +109,11 @@ def measure(
             " with --via, or go without one with --no-control."
         )
     agreed = required(folder, [one.risk for one in targets])
-    with _opened(out) as file:
+    with opened_new(out) as file:
         asyncio.run(_run(targets, settings, agreed, file, folder if queue else None, as_json))
 
 
-def _settings(
+def settings_of(
     resolvers: list[str], canary: str, bystander: str, authorities: str, **given: object
 ) -> SessionSettings:
     """The settings of a run. Raises UsageError for what cannot be used."""
@@ -140,7 +140,7 @@ def _settings(
     return SessionSettings(web=WebSettings(**chosen), **given)  # type: ignore[arg-type]
 
 
-def _asn(given: str) -> str:
+def asn_of(given: str) -> str:
     """The number of a network as OONI writes it. Raises UsageError."""
     number = given.upper().removeprefix("AS")
     if not number.isdigit() or len(number) > 10:
@@ -159,7 +159,7 @@ def _dry(targets: list[Target], settings: SessionSettings, as_json: bool) -> Non
 
 
 @contextlib.contextmanager
-def _opened(out: Path | None):  # type: ignore[no-untyped-def]
+def opened_new(out: Path | None):  # type: ignore[no-untyped-def]
     """The new file for measurements; None for none. Raises UsageError if it cannot be made."""
     if out is None:
         yield None

@@ -195,7 +195,8 @@ def _tested(
     over = hypergeom.sf(k - 1, of_all, removals[window], whole - np.minimum(beside, whole - k))
     others = (removals[window] - k) / np.maximum(of_window[window] - n, 1)
     lift = (k / n) / np.maximum(others, 1 / np.maximum(of_window[window], 1))
-    return _Tests(string, window, np.maximum(within, over), lift)
+    p = np.maximum(within, over)  # not a number where there is nothing to draw from: no evidence
+    return _Tests(string, window, np.where(np.isnan(p), 1.0, p), lift)
 
 
 _AT_ONCE: Final = 20_000  # strings

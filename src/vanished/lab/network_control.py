@@ -76,7 +76,8 @@ class LabControl:
         self._thread.join()
         self._loop.close()
 
-    async def _there(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def there(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do some work where the control stands."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def control(self, url: str, places: Sequence[str], *, quic: bool) -> Control:
@@ -85,11 +86,11 @@ class LabControl:
             raise ControlFailedError("connection_refused")
         first = next(iter(self.lab.resolvers.values()))
         settings = ControlSettings(Resolver.parse(first), self.lab.ca)
-        return await self._there(control_of(url, places, lab_door(), settings, with_quic=quic))
+        return await self.there(control_of(url, places, lab_door(), settings, with_quic=quic))
 
     async def rate(self, url: str, seconds: float) -> float | None:
         """The rate where the lab's control stands, from the target's first address."""
         host = url.partition("://")[2].partition("/")[0]
         run = Run(lab_door(), Limits())
         asked = Asked(url, authorities=self.lab.ca)
-        return await self._there(rate(run, self.lab.addresses[host][0], asked, seconds))
+        return await self.there(rate(run, self.lab.addresses[host][0], asked, seconds))

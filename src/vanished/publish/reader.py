@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from vanished.archive.observatory import Observatory
 from vanished.errors import UsageError
-from vanished.model import Cause, Micros, at
+from vanished.model import Micros, at
 from vanished.publish.api import fields as f
 from vanished.publish.shelf import networks
 from vanished.publish.shelf.filling import fill
@@ -163,7 +163,8 @@ class Reader:
     def versions(self, post: str) -> Rows:
         """Every wording of a post that we saw, oldest first."""
         found = self._of(_VERSIONS, post)
-        if not self._shelf.everything and self._withheld(post):
+        lost = self._shelf.loss(post)
+        if lost is not None and lost["withheld"]:
             found = [{**row, "title": None, "text": None} for row in found]
         of = f"{len(self.looks(post)):,} runs of looks"
         return Rows(f"versions of {post}", f.WORDING, lambda: found, lambda: len(found), of)
@@ -194,12 +195,6 @@ class Reader:
         failed = f"{met['failed'] / met['looks']:.1%}" if met["looks"] else "none"
         return f"{met['met']:,} posts met, {met['looks']:,} looks, {failed} failed"
 
-    def _withheld(self, post: str) -> bool:
-        """Whether any verdict on the post leaves open that its author took it down."""
-        return any(
-            Cause.AUTHOR.value in row["causes"].split(",") for row in self._of(_VERDICTS, post)
-        )
-
     def _of(self, query: str, subject: str) -> list[Row]:
         with Observatory.open(self.folder) as observatory, observatory.past() as past:
             found = past.execute(query, [subject])
@@ -222,7 +217,6 @@ _LOOKS: Final = f"""
 select {", ".join(one.name for one in f.LOOK)} from observations where subject = ? order by asked_at
 """
 _VERSIONS: Final = "select seen_at, hash, title, text from versions where post = ? order by seen_at"
-_VERDICTS: Final = "select causes from verdicts where subject = ?"
 
 
 def _asked(value: Any) -> str:

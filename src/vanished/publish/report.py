@@ -22,6 +22,7 @@ from vanished.archive.observatory import Observatory
 from vanished.clock import span
 from vanished.model import SECOND, Cause, Micros, at
 from vanished.publish.moments import iso, moment, parse_moment
+from vanished.publish.withheld import author_possible
 
 METHOD = "report/1"
 CAVEAT = (
@@ -350,7 +351,7 @@ def _losses(
     ).fetchall()
 
     def withheld(row: tuple[Any, ...]) -> bool:
-        return Cause.AUTHOR.value in row[3].split(",")
+        return author_possible(row[3].split(","))
 
     return [
         Loss(

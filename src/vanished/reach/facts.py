@@ -10,7 +10,9 @@ from __future__ import annotations
 from statistics import median
 
 from vanished.reach.facts_dns import dns_facts
+from vanished.reach.facts_goaround import go_around_facts
 from vanished.reach.facts_page import page_facts
+from vanished.reach.facts_parts import part_facts
 from vanished.reach.facts_settings import DEFAULT, Facts, VerdictSettings
 from vanished.reach.facts_ways import way_facts
 from vanished.reach.observation import Observation
@@ -80,6 +82,25 @@ FACTS = frozenset(
         "page_denial",
         "server_check",
         "broken_redirect",
+        "unexpected_answer",
+        "unexpected_to_control",
+        "unproven_address",
+        "around_works",
+        "around_cut",
+        "flight_lost",
+        "flight_lost_repeated",
+        "around_silent",
+        "around_silent_repeated",
+        "address_silent",
+        "address_refused",
+        "address_unreachable",
+        "around_stopped",
+        "around_fails_elsewhere",
+        "app_part_works",
+        "app_part_blocked",
+        "app_part_likely",
+        "app_part_impaired",
+        "app_part_stale",
     ]
 )
 """Every name that a rule may use."""
@@ -107,10 +128,24 @@ def facts(seen: Observation, settings: VerdictSettings = DEFAULT) -> Facts:
     """The facts that hold, each with ids of steps (none where no single step shows it)."""
     found: dict[str, tuple[str, ...]] = {}
     found.update(_frame(seen))
+    block = seen.measurement.keys.x_vanished
+    around = go_around_facts(block.go_around, settings) if block and block.go_around else {}
+    if block and block.parts:  # the steps were judged beside the control of each server
+        found.pop("no_control", None)
+        found.update(part_facts(block.parts))
+        if block.go_around:  # that its servers were reached is not that it works
+            found.pop("app_part_works", None)
+            if "around_fails_elsewhere" in around:
+                found.pop("app_part_stale", None)
+        return {**found, **around}
+    found.update(around)
     found.update(way_facts(seen, settings))
     found.update(dns_facts(seen, settings))
     found.update(page_facts(seen))
     found.update(_throughput(seen, settings))
+    found.update(_unexpected(seen))
+    if seen.measurement.target.startswith("tcp://") and "dns_mismatch" in found:
+        found.update(_unproven(seen))
     if seen.measurement.test_name in SEVERAL and "probe_says_ok" not in found:
         for name in ("reached_secure", "reached_plain", "page_alike"):
             found.pop(name, None)  # one of several servers is not the app
@@ -135,7 +170,8 @@ def _frame(seen: Observation) -> Facts:
         found["canary_ok"] = tuple(step for step, ok in steps if ok)
     if seen.control is None and not (block and block.control and block.control.ok):
         found["no_control"] = ()
-    if not seen.lookups and not seen.ways and not seen.quic and not _says_ok(seen):
+    around = block and block.go_around
+    if not (seen.lookups or seen.ways or seen.quic or around or _says_ok(seen)):
         found["nothing_measured"] = ()
     if _says_ok(seen):
         found["probe_says_ok"] = ()
@@ -146,6 +182,9 @@ def _says_ok(seen: Observation) -> bool:
     """Whether the test's own keys state success, for tests that fetch no page."""
     keys = seen.measurement.keys
     name = seen.measurement.test_name
+    block = keys.x_vanished
+    if block and block.go_around:
+        return block.go_around.traffic is True and not block.go_around.ended
     if name == "signal":
         return keys.signal_backend_status == "ok"
     if name == "telegram":
@@ -165,9 +204,44 @@ def _says_ok(seen: Observation) -> bool:
         return bool(targets) and not any(one.failure for one in targets)
     if name == "openvpn":
         return keys.success_handshake is True or keys.success is True
+    if name.startswith("vanished_"):  # tests of ours
+        return keys.success is True
     if name in ("vanilla_tor", "torsf"):
         return keys.success is True or (keys.failure is None and bool(keys.bootstrap_time))
     return False
+
+
+def _unexpected(seen: Observation) -> Facts:
+    """An answer that does not count came here, and perhaps to the control as well."""
+    block = seen.measurement.keys.x_vanished
+    if not (block and block.unexpected):
+        return {}
+    found = {"unexpected_answer": tuple(way.exchange_id for way in seen.ways if way.code)}
+    page = seen.control.http_request if seen.control else None
+    codes = {way.code for way in seen.ways if way.code and not way.purpose}
+    if page is not None and page.status_code in codes:
+        found["unexpected_to_control"] = ()
+    return found
+
+
+def _unproven(seen: Observation) -> Facts:
+    """A bare connect that worked only at addresses that nothing shows to be the target's."""
+    dns = seen.control.dns if seen.control else None
+    right = {*(dns.addrs or ())} if dns else set()
+    right |= {way.address for way in seen.ways if way.handshake and way.secure}
+    wrong = {
+        address
+        for one in seen.lookups
+        for address in one.query.addresses
+        if not any(answer.asn for answer in one.query.answers or ())
+    } - right
+    worked = [
+        way for way in seen.ways
+        if way.connect and not way.connect.failure and not way.handshake and not way.exchange
+    ]  # fmt: skip
+    if worked and all(way.address in wrong for way in worked):
+        return {"unproven_address": tuple(way.connect_id for way in worked)}
+    return {}
 
 
 def _targets(held: dict[str, TorTarget] | tuple[TorTarget, ...] | None) -> list[TorTarget]:

@@ -32,7 +32,7 @@ def way_facts(seen: Observation, settings: VerdictSettings) -> Facts:
     for place in dict.fromkeys(way.place for way in ways):
         here = [way for way in ways if way.place == place]
         _count(seen, settings, found, "ip_drop", _IP, [*_connects(here)], _tcp_control)
-        _count(seen, settings, found, "tls_drop", _TLS, [*_handshakes(here)], _tls_control)
+        _count(seen, settings, found, "tls_drop", _TLS, [*_handshakes(here)], _tls_answered)
         _count(seen, settings, found, "http_drop", _HTTP, [*_requests(here)], _page_control)
     _certificates(seen, ways, found)
     _late_resets(found, ways)
@@ -89,7 +89,19 @@ def _tls_control(seen: Observation, way: Way) -> bool | None:
     return not tried.failure
 
 
+def _tls_answered(seen: Observation, way: Way) -> bool | None:
+    """The same, where a certificate that the control does not know is an answer all the same: who
+    stops a handshake stops it before any certificate is checked."""
+    tried = ((seen.control.tls_handshake or {}) if seen.control else {}).get(way.place)
+    if tried is not None and kind(tried.failure) is Kind.CERTIFICATE:
+        return True
+    return _tls_control(seen, way)
+
+
 def _page_control(seen: Observation, way: Way) -> bool | None:
+    page = seen.control.http_request if seen.control else None
+    if page is None and way.handshake is not None:
+        return _tls_answered(seen, way)
     return _by_page(seen)
 
 

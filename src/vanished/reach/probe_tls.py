@@ -8,6 +8,7 @@ fetched by a second handshake that does not check, and stands in the same step.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
 from functools import lru_cache
@@ -27,12 +28,19 @@ _EOF: Final = ("EOF occurred", "UNEXPECTED_EOF")
 
 @lru_cache(maxsize=16)
 def context(authorities: str = "", verify: bool = True) -> ssl.SSLContext:
-    """A client's settings; `authorities` is a file of certificates, "" for the system's.
+    """A client's settings; `authorities` are files of certificates, joined as a search path is.
 
-    As lenient as browsers are: Python 3.13's strict checks would refuse sites that all others see.
+    "" stands for the system's, also as one of several. As lenient as browsers are: Python 3.13's
+    strict checks would refuse sites that all others see.
     """
     if verify:
-        made = ssl.create_default_context(cafile=authorities or None)
+        given = authorities.split(os.pathsep)
+        made = ssl.create_default_context(cafile=given[0] or None)
+        for file in given[1:]:
+            if file:
+                made.load_verify_locations(file)
+            else:
+                made.load_default_certs()
         made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     else:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

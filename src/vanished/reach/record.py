@@ -115,6 +115,59 @@ class ControlSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Flight:
+    """One try of sending first bytes to a go-around's server and seeing what becomes of them.
+
+    `kind` is what they look like: the go-around's own protocol, or "tls" for the contrast.
+    """
+
+    kind: str
+    ended: str  # "acknowledged", "lost", "reset", or the failure of the connect
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Connects by TCP to the address of a server that speaks UDP, here and from the control: a
+    failure string for each, "" where it connected."""
+
+    port: int
+    here: tuple[str, ...]
+    control: str | None = None  # None where it did not try
+
+
+@dataclass(frozen=True, slots=True)
+class GoAroundSeen:
+    """How far a go-around came, stage after stage; None where a stage was not tried or cannot be
+    seen. `elsewhere` is whether the same go-around worked from the control's network."""
+
+    kind: str
+    reachable: bool | None = None
+    handshake: bool | None = None
+    traffic: bool | None = None
+    bytes_s: float | None = None  # through it
+    first_page_s: float | None = None  # from the start of its client to a page
+    lasted_s: float | None = None  # it carried pages so long; the watch ended there, or it did
+    ended: bool | None = None  # whether it was cut off while it was watched
+    elsewhere: bool | None = None
+    knocks: tuple[Knock, ...] = ()
+    flights: tuple[Flight, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The verdict on one server of an app: what it is for, and whether it has to be reached."""
+
+    url: str
+    part: str
+    needs: str  # of the part: "all", "any" or "none"
+    state: str
+    layer: str | None = None
+    mechanism: str | None = None
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ours:
     """The block `x_vanished`: what OONI's format has no place for."""
 
@@ -128,6 +181,9 @@ class Ours:
     canary: Canary | None = None
     control: ControlSummary | None = None
     throughput: Throughput | None = None
+    parts: tuple[Part, ...] | None = None  # of an app: each server's verdict, from its own record
+    unexpected: bool | None = None  # an answer came, and it is not one that counts
+    go_around: GoAroundSeen | None = None
     bodies: dict[str, str] | None = None  # SHA-256 of bodies that were left out, by step
 
 
@@ -184,6 +240,22 @@ class TestKeys:
     whatsapp_web_failure: str | None = None
     facebook_dns_blocking: bool | None = None
     facebook_tcp_blocking: bool | None = None
+    whatsapp_endpoints_blocked: tuple[str, ...] | None = None
+    whatsapp_endpoints_dns_inconsistent: tuple[str, ...] | None = None
+    facebook_b_api_dns_consistent: bool | None = None
+    facebook_b_api_reachable: bool | None = None
+    facebook_b_graph_dns_consistent: bool | None = None
+    facebook_b_graph_reachable: bool | None = None
+    facebook_edge_dns_consistent: bool | None = None
+    facebook_edge_reachable: bool | None = None
+    facebook_external_cdn_dns_consistent: bool | None = None
+    facebook_external_cdn_reachable: bool | None = None
+    facebook_scontent_cdn_dns_consistent: bool | None = None
+    facebook_scontent_cdn_reachable: bool | None = None
+    facebook_star_dns_consistent: bool | None = None
+    facebook_star_reachable: bool | None = None
+    facebook_stun_dns_consistent: bool | None = None
+    facebook_stun_reachable: bool | None = None
 
     # go-arounds
     targets: dict[str, TorTarget] | tuple[TorTarget, ...] | None = None

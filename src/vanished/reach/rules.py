@@ -27,7 +27,7 @@ class Reach(StrEnum):
     INSUFFICIENT = "insufficient"
 
 
-LAYERS = ("dns", "ip", "tls", "sni", "http", "quic", "throughput")
+LAYERS = ("dns", "ip", "tls", "sni", "http", "quic", "throughput", "protocol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Rule:
     layer: str | None
     mechanism: str | None
     says: str
+    of_parts: bool = False  # layer and mechanism are those of the servers that show the facts
+    of_flight: bool = False  # the mechanism is what the first bytes look like that are stopped
 
     def holds(self, facts: Set[str]) -> bool:
         """Whether the rule applies where exactly `facts` hold."""
@@ -88,6 +90,8 @@ def _rule(held: dict[str, object], known: Collection[str]) -> Rule:
         layer=None if layer is None else str(layer),
         mechanism=None if mechanism is None else str(mechanism),
         says=str(held["says"]),
+        of_flight=held.get("of_flight") is True,
+        of_parts=held.get("of_parts") is True,
     )
 
 

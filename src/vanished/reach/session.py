@@ -79,8 +79,8 @@ async def measured(
         raise UsageError("Nothing is measured without a consent that holds.")
     door = Door(allow=settings.allow, per_s=settings.per_s, burst=max(1, round(settings.per_s * 2)))
     async with contextlib.AsyncExitStack() as opened:
-        control = await _control(settings, opened)
-        own = await _own(settings, control)
+        control = await opened_control(settings, opened)
+        own = await own_of(settings, control)
         test = WebTest(settings.web, door, control)
         found = test.each([one.url for one in targets], at_once=settings.at_once)
         async with contextlib.aclosing(found):  # type: ignore[type-var]
@@ -98,9 +98,10 @@ def _classic(one: Measurement, settings: SessionSettings) -> Measurement:
     return replace(one, test_keys=replace(one.keys, blocking=None, accessible=None))
 
 
-async def _control(
+async def opened_control(
     settings: SessionSettings, opened: contextlib.AsyncExitStack
 ) -> Controlling | None:
+    """The control that the settings name, open until `opened` closes; None for none."""
     web = settings.web
     if settings.control:
         helper = HelperControl(
@@ -123,7 +124,7 @@ async def _control(
     return None
 
 
-async def _own(settings: SessionSettings, control: Controlling | None) -> Own:
+async def own_of(settings: SessionSettings, control: Controlling | None) -> Own:
     """What is the volunteer's: this machine's, what the control sees, and what was said."""
     seen = [*settings.own]
     secrets: list[str] = []

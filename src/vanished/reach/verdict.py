@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vanished.reach.facts import DEFAULT, VerdictSettings, facts
+from vanished.reach.facts_goaround import protocol
+from vanished.reach.facts_parts import blamed
 from vanished.reach.observation import Observation, observe
 from vanished.reach.record import ControlSummary, Measurement, Ours
 from vanished.reach.rules import Reach, ruleset
@@ -61,13 +63,20 @@ def conclude(seen: Observation, settings: VerdictSettings = DEFAULT) -> Verdict:
     evidence = dict.fromkeys(
         step for name in sorted(first.all_of) for step in found.get(name, ()) if step
     )
+    layer, mechanism = first.layer, first.mechanism
+    block = seen.measurement.keys.x_vanished
+    if first.of_parts and block and block.parts:
+        layer, mechanism = blamed(block.parts, evidence)
+        reached = "app_part_works" in found
+    if first.of_flight and block and block.go_around:
+        mechanism = protocol(block.go_around)
     return Verdict(
         target=seen.measurement.target,
         test_name=seen.measurement.test_name,
         state=first.state,
-        layer=first.layer,
-        mechanism=first.mechanism,
-        extent=PARTIAL if reached and first.layer else WHOLE,
+        layer=layer,
+        mechanism=mechanism,
+        extent=PARTIAL if reached and layer else WHOLE,
         rules=tuple(rule.id for rule in holding if rule.all_of),
         evidence=tuple(evidence),
         ruleset=rules.version,

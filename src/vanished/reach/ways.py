@@ -56,6 +56,7 @@ class Asked:
     verify: bool = True
     page: bool = True  # ask for the page, not only for a handshake
     authorities: str = ""
+    method: str = "GET"
 
 
 async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
@@ -75,7 +76,7 @@ async def way(run: Run, address: str, asked: Asked, tags: Tags = None) -> Tried:
             )
         tried = Tried(step, shaken)
         if asked.page and not (shaken and shaken.failure):
-            answer = await request(run, opened, asked.url, host=asked.host)
+            answer = await request(run, opened, asked.url, method=asked.method, host=asked.host)
             tried = Tried(step, shaken, answer)
         return tried
     finally:

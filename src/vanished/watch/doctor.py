@@ -43,6 +43,17 @@ def examine(folder: Path) -> list[Finding]:
         ]
 
 
+def attend(folder: Path) -> list[Finding]:
+    """The findings that come and go while it watches: `examine` without what reads all that is
+    kept, for whoever asks every few minutes."""
+    with Observatory.open(folder) as observatory:
+        return [
+            *troubles(observatory, SystemClock().now()),
+            *_disk(folder),
+            *([] if (folder / READABLE).exists() else _watched(observatory)),
+        ]
+
+
 def advise(folder: Path) -> list[Finding]:
     """Remarks on the observatory in `folder`: choices with a price, nothing that is wrong."""
     with Observatory.open(folder) as observatory:

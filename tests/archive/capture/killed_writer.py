@@ -1,11 +1,4 @@
-"""A writer of captures that is meant to be killed; started by `test_segments` as a process.
-
-    killed_writer.py FOLDER RECIPIENT|- STEP [LAST]
-
-Opens the folder after LAST, a place as JSON, and appends batches, printing the last place of each
-once it is durable. It kills itself at the STEP-th write, fsync, rename or removal that touches a
-file: before it, or in the middle of a write.
-"""
+"""A writer of captures that is meant to be killed; `test_segments` forks it as a process."""
 
 from __future__ import annotations
 
@@ -14,7 +7,6 @@ import itertools
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,21 +81,23 @@ def read(text: str) -> tuple[Place, int]:
     return Place(segment, offset, length, base64.b64decode(digest)), index
 
 
-def main() -> None:
-    folder, recipient, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    last, index = read(sys.argv[4]) if len(sys.argv) > 4 else (None, -1)
-    sealed_to = None if recipient == "-" else recipients([recipient])
+def main(
+    say: Callable[[str], None], folder: Path, recipient: str | None, step: int, last: str | None
+) -> None:
+    """Open the folder after `last`, append batches, say the last place of each once it is durable.
+
+    It kills itself at the step-th write, fsync, rename or removal that touches a file: before it,
+    or in the middle of a write.
+    """
+    place, index = (None, -1) if last is None else read(last)
+    sealed_to = None if recipient is None else recipients([recipient])
     die_at(step)
-    writer = SegmentWriter.open(folder, last, sealed_to, max_bytes=30_000, max_age=MINUTE)
+    writer = SegmentWriter.open(folder, place, sealed_to, max_bytes=30_000, max_age=MINUTE)
     for _ in range(BATCHES):
         # Half a minute a batch: segments are closed by their age as well.
         when = [START + (index + n) * 10 * SECOND for n in range(1, BATCH + 1)]
         captures = [capture(index + n, at=when[n - 1]) for n in range(1, BATCH + 1)]
-        place = writer.append(captures)[-1]
+        appended = writer.append(captures)[-1]
         index += BATCH
-        print(written(place, index), flush=True)
+        say(written(appended, index))
     writer.close()
-
-
-if __name__ == "__main__":
-    main()

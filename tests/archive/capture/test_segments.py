@@ -18,8 +18,10 @@ from typing import Any
 import fastwarc
 import pytest
 
+from tests.archive.capture.killed_writer import main
 from tests.archive.capture.killed_writer import read as read_place
 from tests.archive.capture.made import START, capture, stored
+from tests.forking import Forked
 from vanished.archive.capture import (
     Place,
     Read,
@@ -250,18 +252,15 @@ def test_an_old_present_put_back_deletes_no_evidence(tmp_path: Path) -> None:
 @both_forms
 def test_killed_at_every_step(tmp_path: Path, form: Recipients | None) -> None:
     """kill -9 at 25 writes, fsyncs and removals a form: what was acknowledged is there, whole."""
-    last: list[str] = []
+    last: str | None = None
     kills = 0
     for step in range(1, 26):
-        command = [sys.executable, "-m", "tests.archive.capture.killed_writer", str(tmp_path)]
-        done = subprocess.run(
-            [*command, "-" if form is None else NAME, str(step), *last],
-            cwd=ROOT, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        kills += done.returncode == -signal.SIGKILL
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        last = done.stdout.splitlines()[-1:] or last
-        place, index = read_place(last[0]) if last else (None, -1)
+        killed = Forked(main, tmp_path, None if form is None else NAME, step, last)
+        code = killed.end(kill=False)
+        kills += code == -signal.SIGKILL
+        assert code in (0, -signal.SIGKILL)
+        last = next(reversed(list(killed.lines())), last)
+        place, index = (None, -1) if last is None else read_place(last)
         if step % 3 == 0:
             continue  # the next start reopens by itself, and is killed at that
         writer = SegmentWriter.open(tmp_path, place, form)

@@ -25,10 +25,11 @@ from vanished.archive.columns import OBSERVATIONS, POSTS, VERDICTS, Table
 from vanished.archive.manifest import Segment
 from vanished.archive.observatory import Observatory
 from vanished.clock import SystemClock
-from vanished.model import Cause, State
+from vanished.model import State
 from vanished.publish.shelf.grams import script, tokens
 from vanished.publish.shelf.layout import FORMAT, HOUR, TABLES, path_of, storing, writable
 from vanished.publish.shelf.measured import put_measured
+from vanished.publish.withheld import author_possible
 
 MEMORY: Final = "512MB"
 CHUNK: Final = 2000  # losses, held at a time
@@ -250,7 +251,7 @@ class _Work:
             row[:11]
         )
         title, text = row[-2:]
-        authors = int(Cause.AUTHOR.value in causes.split(","))
+        authors = int(author_possible(causes.split(",")))
         return (
             number, post, account, platform, state, causes, confidence,
             judged if gone is None else gone, judged, published, seen, alive, gone,
