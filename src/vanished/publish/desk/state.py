@@ -19,6 +19,7 @@ from vanished.model import SECOND, Micros
 from vanished.publish.desk.front import FIGURES, Figure, count_front
 from vanished.publish.drawing import svg
 from vanished.publish.shelf.filling import fill
+from vanished.publish.shelf.layout import empty_log, log_bytes
 from vanished.publish.shelf.meanings import meanings
 from vanished.publish.shelf.reading import Shelf
 from vanished.publish.tongues import NAMES, Tongue
@@ -26,6 +27,7 @@ from vanished.watch.doctor import advise, examine
 from vanished.watch.finding import Finding
 
 EVERY_S: Final = 15.0
+MOST_LOG: Final = 64 << 20  # bytes of SQLite's log, above which nobody holds a moment of it
 CHECKED_S: Final = 600.0  # between the doctor's visits, which read every file
 
 
@@ -66,7 +68,7 @@ class Desk:
     def start(self) -> None:
         """Fill the shelf, open it, and keep it up to date from now on. Raises VanishedError."""
         self._fill()
-        self._renew()
+        self.renew()
         self._filler = threading.Thread(target=self._keep_filling, name="shelf", daemon=True)
         self._filler.start()
 
@@ -94,13 +96,18 @@ class Desk:
         shelf.hold()
         return shelf
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """Put the shelf as it is now in the place of the one that pages read, when what every
         page counts is counted; the charts that were drawn are drawn again."""
         if self._shelf is not None and not self._shelf.gone:
             with Shelf(self.folder, self._shelf.meanings) as current:
                 if current.version == self._shelf.version:
                     return
+        if log_bytes(self.folder) > MOST_LOG:
+            # SQLite begins its log anew only when nobody holds a moment in it.
+            for older in filter(None, (self._shelf, self._before)):
+                older.release()
+            empty_log(self.folder)
         shelf = self._opened()
         count_front(shelf)
         with self._lock:
@@ -157,7 +164,7 @@ class Desk:
         self._visit(self._check)
         while not self._ended.wait(self.settings.every_s):
             self._visit(self._fill)
-            self._visit(self._renew)
+            self._visit(self.renew)
             self._visit(self._check)
 
     def _visit(self, work: Callable[[], None]) -> None:

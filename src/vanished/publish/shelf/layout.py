@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -118,3 +118,15 @@ def readable(folder: Path) -> sqlite3.Connection:
     connection.execute("pragma mmap_size = 268435456")
     connection.execute("pragma cache_size = -32768")
     return connection
+
+
+def log_bytes(folder: Path) -> int:
+    """How long SQLite's log of the shelf is."""
+    log = path_of(folder).with_name(f"{FILE}-wal")
+    return log.stat().st_size if log.is_file() else 0
+
+
+def empty_log(folder: Path) -> None:
+    """Write the log back into the file, as far as nobody reads an older moment."""
+    with storing(folder), closing(writable(folder)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")

@@ -62,11 +62,12 @@ def _kept(
     @wraps(count)
     def found(shelf: Shelf, /, *given: Given.args, **named: Given.kwargs) -> Counted:
         key = (count.__name__, shelf.version, given, tuple(named.items()))
-        if key not in shelf.counts:
-            shelf.counts[key] = count(shelf, *given, **named)
-            while len(shelf.counts) > MOST_COUNTS:
-                shelf.counts.pop(next(iter(shelf.counts)), None)
-        return cast("Counted", shelf.counts[key])
+        if key in shelf.counts:
+            return cast("Counted", shelf.counts[key])
+        if len(shelf.counts) >= MOST_COUNTS:
+            shelf.counts.clear()
+        made = shelf.counts[key] = count(shelf, *given, **named)
+        return made
 
     return found
 
@@ -110,6 +111,13 @@ class Shelf:
         with self._reading() as connection:
             connection.execute("begin")
         self._held = self.version
+
+    def release(self) -> None:
+        """Show from now on whatever is filled."""
+        with self._reading() as connection:
+            if connection.in_transaction:
+                connection.execute("commit")
+        self._held = None
 
     @property
     def version(self) -> int:
