@@ -18,11 +18,12 @@ from vanished.archive.rows import Entry
 from vanished.errors import UsageError
 from vanished.explain.calendar import builtin_text, parse_calendar
 from vanished.model import DAY, Cause, Interval, State, Verdict
-from vanished.publish.desk.state import meanings
+from vanished.publish.desk import state
 from vanished.publish.shelf.filling import fill
 from vanished.publish.shelf.filters import Filter, Meanings
 from vanished.publish.shelf.grams import query, script, tokens
-from vanished.publish.shelf.layout import path_of
+from vanished.publish.shelf.layout import log_bytes, path_of
+from vanished.publish.shelf.meanings import meanings
 from vanished.publish.shelf.reading import Shelf
 
 NOTHING = Meanings({}, {})
@@ -79,6 +80,29 @@ def test_nothing_new_changes_nothing(folder: Path) -> None:
     """Or every chart would be drawn again every few seconds."""
     first = fill(folder)
     assert fill(folder).version == first.version
+
+
+def test_a_moment_is_held_and_the_log_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages do not mix two moments; yet what is filled meanwhile does not pile up on the disk."""
+    monkeypatch.setattr(state, "MOST_LOG", 0)
+    desk = state.Desk(folder, state.DeskSettings())
+    fill(folder)
+    try:
+        desk.renew()
+        held = desk.shelf()
+        post = held.losses(Filter()).rows[0]["post"]
+        before = held.count(Filter())
+        for day, now, left in ((60, State.ALIVE, 1), (61, State.GONE, 0), (62, State.ALIVE, 1)):
+            shown = [row["post"] for row in desk.shelf().losses(Filter(), rows=100).rows]
+            judge(folder, post, now, day, flush=False)
+            fill(folder)
+            assert [row["post"] for row in desk.shelf().losses(Filter(), rows=100).rows] == shown
+            desk.renew()
+            assert desk.shelf().count(Filter()) == before - left
+            assert log_bytes(folder) == 0
+        assert desk.shelf() is not held
+    finally:
+        desk.stop()
 
 
 def test_what_is_forgotten_leaves_the_shelf(folder: Path) -> None:

@@ -27,11 +27,15 @@ DAYS: Final = 30
 POSTS_PER_ACCOUNT: Final = 250
 AT_ONCE: Final = 100_000  # posts
 WORD: Final = "沽栎"  # what the campaign is against; it means nothing
+REMOVED: Final = 0.02
 AGES_H: Final = (0.05, 0.5, 1, 2, 4, 8, 24, 48, 120, 240)  # of looks
 
 
-def write_large(folder: Path, posts: int, seed: int) -> None:
-    """Write it: `posts` posts and ten times as many looks, in `DAYS` days."""
+def write_large(folder: Path, posts: int, seed: int, removed: float = REMOVED) -> None:
+    """Write it: `posts` posts and ten times as many looks, in `DAYS` days.
+
+    The platform removes the share `removed` of posts outside the campaign.
+    """
     make(folder, [], seal=False)
     journal = Journal.open(folder / JOURNAL, writable=True)
     rng = np.random.default_rng(seed)
@@ -44,7 +48,7 @@ def write_large(folder: Path, posts: int, seed: int) -> None:
     first = 0
     while first < posts:
         number = min(AT_ONCE, posts - first)
-        for tables in _posts(rng, names, lost_at, number, until):
+        for tables in _posts(rng, names, lost_at, number, until, removed):
             journal.flush(tables, journal.upto + 1)
         first += number
 
@@ -84,6 +88,7 @@ def _posts(
     lost_at: NDArray[np.int64],
     number: int,
     until: int,
+    removed: float,
 ) -> Iterator[dict[str, Columns]]:
     """Some posts with their texts, verdicts and looks, in parts that fit into memory."""
     account = rng.integers(0, len(names), number)
@@ -91,7 +96,7 @@ def _posts(
     texts = _texts(rng, number)
     named = np.array([WORD in text for text in texts])
     storm = (born > BEGIN + 10 * DAY) & (born < BEGIN + 14 * DAY)
-    chance = np.where(named & storm, 0.5, 0.02)
+    chance = np.where(named & storm, 0.5, removed)
     draw = rng.random(number)
     causes = np.full(number, "", object)
     causes[draw < chance + 0.03] = "author"

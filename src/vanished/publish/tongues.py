@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from typing import Final
@@ -63,6 +63,21 @@ def chosen(accepted: str) -> str:
     return "en"
 
 
+@cache
+def _locale(tag: str) -> Locale:
+    return Locale.parse(_LOCALES[tag])
+
+
+@lru_cache(4096)  # a page writes the same numbers over and over
+def _number(tag: str, value: float) -> str:
+    return str(format_decimal(value, locale=_locale(tag)))
+
+
+@lru_cache(4096)
+def _short(tag: str, value: float) -> str:
+    return str(format_compact_decimal(value, locale=_locale(tag), fraction_digits=1))
+
+
 @dataclass(frozen=True, slots=True)
 class Tongue:
     """One language."""
@@ -71,7 +86,7 @@ class Tongue:
 
     @property
     def locale(self) -> Locale:
-        return Locale.parse(_LOCALES[self.tag])
+        return _locale(self.tag)
 
     def say(self, words: str) -> str:
         """`words` of ours in this language."""
@@ -82,13 +97,13 @@ class Tongue:
         return str(catalogue(self.tag).ungettext(one, many, n))
 
     def number(self, value: float | None) -> str:
-        return "–" if value is None else str(format_decimal(value, locale=self.locale))
+        return "–" if value is None else _number(self.tag, value)
 
     def short(self, value: float | None) -> str:
         """A large number in few signs."""
         if value is None:
             return "–"
-        return str(format_compact_decimal(value, locale=self.locale, fraction_digits=1))
+        return _short(self.tag, value)
 
     def share(self, part: float, whole: float) -> str:
         """A share of something; a dash where there is nothing to have a share of."""

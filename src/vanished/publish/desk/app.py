@@ -23,10 +23,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vanished.errors import UsageError, VanishedError
+from vanished.publish.api.routes import PLACE, make_api
 from vanished.publish.desk import pages, reviewing, words
 from vanished.publish.desk.asked import Asked, Page, failed
 from vanished.publish.desk.forms import COOKIE, MOST, ForgedError
@@ -88,7 +89,7 @@ def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
 
         return answered
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route(path, page(make), methods=["GET", "HEAD"]) for path, make in pages.ROUTES.items()
     ]
 
@@ -97,6 +98,7 @@ def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
 
     routes += [
         Route("/review", decided, methods=["POST"]),
+        Mount(PLACE, app=make_api(desk)),
         Route("/static/{name}", _static),
         Route("/language/{tag}", _language),
     ]

@@ -14,6 +14,7 @@ from vanished.explain import charts
 from vanished.explain.result import Chart
 from vanished.model import DAY, Micros, at
 from vanished.publish.desk.words import SHORT, group
+from vanished.publish.shelf.filters import Filter
 from vanished.publish.shelf.reading import DELAYS, Shelf
 from vanished.publish.tongues import Tongue
 
@@ -140,6 +141,18 @@ def coverage(shelf: Shelf, tongue: Tongue, now: Micros) -> Figure:
     columns = [tongue.say("day (UTC)"), tongue.say("hours with a look"), tongue.say("looks"),
                tongue.say("failed looks"), tongue.say("share failed")]  # fmt: skip
     return Figure("coverage", tongue.say("When we looked"), columns, rows, chart)
+
+
+def count_front(shelf: Shelf) -> None:
+    """Count ahead what every page says, so that nobody waits for it."""
+    now = shelf.now()
+    windows(shelf, now)
+    shelf.days(now - SHOWN_DAYS * DAY, now)
+    shelf.delays(now - SHOWN_DAYS * DAY, now)
+    shelf.platforms()
+    shelf.accounts("")
+    shelf.span()
+    shelf.count(Filter())
 
 
 FIGURES: Final[dict[str, Callable[[Shelf, Tongue, Micros], Figure]]] = {

@@ -6,39 +6,34 @@ thread brings the shelf up to date every so often; a page never waits for it.
 
 from __future__ import annotations
 
+import json
 import threading
-import tomllib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Final
 
 from vanished.clock import Clock, SystemClock
-from vanished.errors import UsageError, VanishedError
-from vanished.explain.calendar import builtin, builtin_text, parse_calendar
+from vanished.errors import VanishedError
 from vanished.model import SECOND, Micros
 from vanished.publish.desk.decisions import Decisions
 from vanished.publish.desk.finder import Finder, FinderSettings
 from vanished.publish.desk.forms import Forms
-from vanished.publish.desk.front import FIGURES, Figure
+from vanished.publish.desk.front import FIGURES, Figure, count_front
 from vanished.publish.desk.running import Running, running
 from vanished.publish.drawing import svg
 from vanished.publish.findings import Findings
 from vanished.publish.shelf.filling import fill
-from vanished.publish.shelf.filters import Meanings
+from vanished.publish.shelf.layout import empty_log, log_bytes
+from vanished.publish.shelf.meanings import meanings
 from vanished.publish.shelf.reading import Shelf
-from vanished.publish.tongues import Tongue
+from vanished.publish.tongues import NAMES, Tongue
 from vanished.watch.doctor import advise, examine
 from vanished.watch.finding import Finding
 
 EVERY_S: Final = 15.0
+MOST_LOG: Final = 64 << 20  # bytes of SQLite's log, above which nobody holds a moment of it
 CHECKED_S: Final = 600.0  # between the doctor's visits, which read every file
-TOPICS: Final = "topics.toml"
-FIRST, LAST = date(2009, 1, 1), date(2035, 12, 31)
-"""Between which events of every year can be asked for."""
-_KEPT: Final = 64  # drawn charts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,8 @@ class Desk:
     clock: Clock = field(default_factory=SystemClock)
     captures: str = ""  # the port of the captures' own origin; "" where there is none
     _shelf: Shelf | None = None
-    _charts: OrderedDict[tuple[str, str, int], str] = field(default_factory=OrderedDict)
+    _before: Shelf | None = None  # the one before, which a page may still be reading
+    _charts: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _filler: threading.Thread | None = None
@@ -90,6 +86,7 @@ class Desk:
     def start(self) -> None:
         """Fill the shelf, open it, and keep it up to date from now on. Raises VanishedError."""
         self._fill()
+        self.renew()
         self._filler = threading.Thread(target=self._keep_filling, name="shelf", daemon=True)
         self._filler.start()
 
@@ -98,21 +95,46 @@ class Desk:
         if self._filler is not None:
             self._filler.join()
         self.finder.stop()
-        if self._shelf is not None:
-            self._shelf.close()
+        for shelf in (self._shelf, self._before):
+            if shelf is not None:
+                shelf.close()
 
     def shelf(self) -> Shelf:
-        """The shelf; opened anew where its file was taken away, as forgetting does."""
+        """The shelf as it was last filled; anew where its file was taken away by forgetting."""
         with self._lock:
             if self._shelf is None or self._shelf.gone:
                 if self._shelf is not None:
                     self._shelf.close()
                     self._charts.clear()
                     fill(self.folder)
-                self._shelf = Shelf(
-                    self.folder, meanings(self.folder), everything=self.settings.everything
-                )
+                self._shelf = self._opened()
             return self._shelf
+
+    def _opened(self) -> Shelf:
+        shelf = Shelf(self.folder, meanings(self.folder), everything=self.settings.everything)
+        shelf.hold()
+        return shelf
+
+    def renew(self) -> None:
+        """Put the shelf as it is now in the place of the one that pages read, when what every
+        page counts is counted; the charts that were drawn are drawn again."""
+        if self._shelf is not None and not self._shelf.gone:
+            with Shelf(self.folder, self._shelf.meanings) as current:
+                if current.version == self._shelf.version:
+                    return
+        if log_bytes(self.folder) > MOST_LOG:
+            # SQLite begins its log anew only when nobody holds a moment in it.
+            for older in filter(None, (self._shelf, self._before)):
+                older.release()
+            empty_log(self.folder)
+        shelf = self._opened()
+        count_front(shelf)
+        with self._lock:
+            if self._before is not None:
+                self._before.close()
+            self._before, self._shelf = self._shelf, shelf
+        for name, tag in list(self._charts):
+            self._draw(name, Tongue(tag))
 
     def figure(self, name: str, tongue: Tongue) -> Figure:
         """A chart of the front page, with its table."""
@@ -120,18 +142,23 @@ class Desk:
         return FIGURES[name](shelf, tongue, shelf.now())
 
     def drawn(self, name: str, tongue: Tongue) -> str:
-        """The same as SVG; "" where there is nothing to draw."""
-        key = (name, tongue.tag, self.shelf().version)
-        with self._lock:
-            if key in self._charts:
-                return self._charts[key]
+        """The same as SVG, as it was drawn last; "" where there is nothing to draw.
+
+        After a filling it is drawn again by the thread that fills; the table is ahead of it for
+        that long.
+        """
+        self.shelf()
+        kept = self._charts.get((name, tongue.tag))
+        return self._draw(name, tongue) if kept is None else kept[1]
+
+    def _draw(self, name: str, tongue: Tongue) -> str:
         chart = self.figure(name, tongue).chart
-        made = "" if chart is None else svg(chart)
-        with self._lock:
-            self._charts[key] = made
-            while len(self._charts) > _KEPT:
-                self._charts.popitem(last=False)
-        return made
+        stated = json.dumps(chart, sort_keys=True)
+        kept = self._charts.get((name, tongue.tag), ("", ""))
+        if kept[0] != stated:
+            kept = (stated, "" if chart is None else svg(chart))
+            self._charts[name, tongue.tag] = kept
+        return kept[1]
 
     def _fill(self) -> None:
         fill(self.folder)
@@ -140,6 +167,11 @@ class Desk:
 
             with Observatory.open(self.folder) as observatory:
                 self.names = observatory.account_names()
+
+    def _draw_all(self) -> None:
+        for tag in NAMES:
+            for name in FIGURES:
+                self._draw(name, Tongue(tag))
 
     def _check(self) -> None:
         if self.checked is None or SystemClock().now() - self.checked.at > CHECKED_S * SECOND:
@@ -151,9 +183,9 @@ class Desk:
         self.finder.visit(self.shelf().version)
 
     def _keep_filling(self) -> None:
-        self._visit(self._find, self._check)
+        self._visit(self._draw_all, self._find, self._check)
         while not self._ended.wait(self.settings.every_s):
-            self._visit(self._fill, self._find, self._check)
+            self._visit(self._fill, self.renew, self._find, self._check)
 
     def _visit(self, *works: Callable[[], None]) -> None:
         """Do each; what goes wrong is told until the next visit, and the others are done."""
@@ -164,23 +196,3 @@ class Desk:
             except VanishedError as error:
                 troubles.append(str(error))
         self.trouble = " ".join(troubles)
-
-
-def meanings(folder: Path) -> Meanings:
-    """Topics of `topics.toml` and events of the calendars that come along. Raises UsageError."""
-    events = {
-        event.id: event
-        for name in builtin()
-        for event in parse_calendar(builtin_text(name), name).within(FIRST, LAST)
-    }
-    file = folder / TOPICS
-    if not file.is_file():
-        return Meanings({}, events)
-    try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {error}; correct it.") from None
-    for name, words in given.items():
-        if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words):
-            raise UsageError(f"{file}: {name} is no list of words; write {name} = ['…', '…'].")
-    return Meanings(given, events)

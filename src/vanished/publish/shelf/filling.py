@@ -22,12 +22,13 @@ from typing import Any, Final
 import duckdb
 
 from vanished.archive.columns import OBSERVATIONS, POSTS, VERDICTS, Table
-from vanished.archive.journal import Journal
 from vanished.archive.manifest import Segment
 from vanished.archive.observatory import Observatory
+from vanished.clock import SystemClock
 from vanished.model import State
 from vanished.publish.shelf.grams import script, tokens
 from vanished.publish.shelf.layout import FORMAT, HOUR, TABLES, path_of, storing, writable
+from vanished.publish.shelf.measured import put_measured
 from vanished.publish.withheld import author_possible
 
 MEMORY: Final = "512MB"
@@ -35,6 +36,13 @@ CHUNK: Final = 2000  # losses, held at a time
 MOST_RUNS: Final = 400  # of looks that an item's page lists; the first and the last ones
 SHOWN: Final = (State.GONE, State.MOVED, State.RETURNED, State.FLICKERING, State.SUSPECTED)
 """States that put a post on the shelf."""
+
+
+_WAITING: Final = {
+    "observations": "last_answered_at", "verdicts": "judged_at", "measurements": "kept_at",
+    "coverage": "until", "accounts": "added_at", "posts": "first_seen_at", "versions": "seen_at",
+}  # fmt: skip
+"""Tables that wait in the tail, and what grows in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,8 @@ def fill(folder: Path) -> Filled:
     ):
         past.execute(f"set memory_limit = '{MEMORY}'")
         past.execute("set threads = 1")  # the watch and the readers have the others
-        work = _Work(past, shelf, observatory.journal)
-        anew, losses = work.done(observatory.settings.id, observatory.sealed)
+        work = _Work(past, shelf, observatory)
+        anew, losses = work.done()
         version = int(work.fact("version"))
     return Filled(version, anew, losses, time.monotonic() - begun)
 
@@ -90,18 +98,26 @@ class _Work:
     """One filling."""
 
     def __init__(
-        self, past: duckdb.DuckDBPyConnection, shelf: sqlite3.Connection, journal: Journal
+        self, past: duckdb.DuckDBPyConnection, shelf: sqlite3.Connection, observatory: Observatory
     ) -> None:
         self.past = past
         self.shelf = shelf
-        self.journal = journal
-        self.segments = {segment.path: segment for segment in journal.manifest.segments}
+        self.observatory = observatory
+        self.journal = observatory.journal
+        self.segments = {segment.path: segment for segment in self.journal.manifest.segments}
 
-    def done(self, observatory: str, sealed: bool) -> tuple[bool, int]:
+    def done(self) -> tuple[bool, int]:
         """Whether all was made anew, and how many losses were written."""
+        observatory = self.observatory.settings.id
         anew = not self._goes_on(observatory)
+        version = self._version()
+        stamp = self._stamp()
         if anew:
             self._empty()
+        elif stamp == self.fact("stamp") and set(json.loads(self.fact("segments"))) == set(
+            self.segments
+        ):
+            return False, 0  # nothing came: the past is not read
         read = set() if anew else set(json.loads(self.fact("segments")))
         fresh = [segment for path, segment in self.segments.items() if path not in read]
         self._due(fresh, anew)
@@ -109,16 +125,21 @@ class _Work:
         self._hours(fresh)
         self._accounts()
         self._gaps()
-        stamp = self._stamp()
-        changed = anew or bool(fresh) or losses or stamp != self.fact("stamp")
-        version = int(self.fact("version") or 0) + bool(changed)
+        kept = put_measured(self.observatory, self.past, self.shelf, self.fact("measured"))
         for key, value in {
-            "format": FORMAT, "observatory": observatory, "sealed": str(int(sealed)),
-            "segments": json.dumps(sorted(self.segments)), "version": str(version),
+            "format": FORMAT, "observatory": observatory,
+            "sealed": str(int(self.observatory.sealed)), "measured": kept,
+            "segments": json.dumps(sorted(self.segments)), "version": str(version + 1),
             "stamp": stamp,
         }.items():  # fmt: skip
             self.shelf.execute("insert or replace into facts values (?, ?)", (key, value))
         return anew, losses
+
+    def _version(self) -> int:
+        """The version that stands; the clock where none does, so that a shelf made anew never
+        has a version that one before it had: readers keep answers by it."""
+        made = self.shelf.execute("select 1 from sqlite_master where name = 'facts'").fetchone()
+        return int((self.fact("version") if made else "") or SystemClock().now())
 
     def fact(self, key: str) -> str:
         """What the shelf says of itself; "" if nothing."""
@@ -145,7 +166,7 @@ class _Work:
         """Changes when what stands in the tail does."""
         counted = [
             self.past.execute(f"select count(*), max({time}) from tail_{name}").fetchone()
-            for name, time in (("observations", "last_answered_at"), ("verdicts", "judged_at"))
+            for name, time in _WAITING.items()
         ]
         return json.dumps(counted)
 

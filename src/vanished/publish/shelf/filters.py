@@ -32,6 +32,7 @@ CROSSINGS: Final = {"reposts": 500, "views": 5000}
 """China's rule of 2013 on rumours: from so many on, an author can be punished (SPC and SPP,
 interpretation of 9 September 2013, article 2)."""
 CROSSED: Final = ("reposts", "views", "either", "neither")
+LONGEST_Q: Final = 200
 SORTS: Final = ("-at", "at", "-reposts", "-views")
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "cause": (*(cause.value for cause in Cause), OPEN),
@@ -70,6 +71,8 @@ class Filter:
             if value and value not in known:
                 raise UsageError(f"{name} '{value}' is not known; choose of {', '.join(known)}.")
         self.span()
+        if len(self.q) > LONGEST_Q:
+            raise UsageError(f"q has {len(self.q)} characters; look for {LONGEST_Q} at most.")
         if self.q and not query(self.q):
             raise UsageError(f"'{self.q[:40]}' has no word in it to look for; give letters.")
 

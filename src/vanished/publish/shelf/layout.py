@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from vanished.archive.folder import SHELF
 from vanished.errors import StorageError
 
 FILE: Final = "shelf.sqlite"
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 HOUR: Final = 3_600_000_000  # microseconds
 
 TABLES: Final = """
@@ -53,6 +53,8 @@ create index losses_at on losses (at desc, id desc);
 create index losses_account on losses (account, at desc, id desc);
 create index losses_platform on losses (platform, at desc, id desc);
 create index losses_causes on losses (causes, at desc, id desc);
+create index losses_reposts on losses (coalesce(reposts, -1) desc, id desc);
+create index losses_views on losses (coalesce(views, -1) desc, id desc);
 create index losses_counted on losses (state, at, causes, platform);
 create virtual table words using fts5 (body, content='', tokenize='unicode61 remove_diacritics 2');
 create table details (id integer primary key, sheet blob not null);
@@ -61,6 +63,13 @@ create table hours (
     looks integer not null, failed integer not null, met integer not null,
     primary key (hour, platform, tail)
 ) without rowid;
+create table measured (
+    id integer primary key,         -- in the order of time
+    digest text not null, measured_at integer not null, asn text not null, cc text not null,
+    test text not null, target text not null, state text not null, layer text, mechanism text,
+    extent text not null, rules text not null, ruleset text not null, capture text not null
+);
+create index measured_at on measured (measured_at desc, id desc);
 create table gaps (since integer not null, until integer not null, why text not null);
 create table accounts (
     account text primary key, platform text not null, added_at integer not null,
@@ -109,3 +118,15 @@ def readable(folder: Path) -> sqlite3.Connection:
     connection.execute("pragma mmap_size = 268435456")
     connection.execute("pragma cache_size = -32768")
     return connection
+
+
+def log_bytes(folder: Path) -> int:
+    """How long SQLite's log of the shelf is."""
+    log = path_of(folder).with_name(f"{FILE}-wal")
+    return log.stat().st_size if log.is_file() else 0
+
+
+def empty_log(folder: Path) -> None:
+    """Write the log back into the file, as far as nobody reads an older moment."""
+    with storing(folder), closing(writable(folder)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
