@@ -50,7 +50,7 @@ def lab(built: NetworkLab) -> Iterator[NetworkLab]:
 
 EFFECTS: dict[str, tuple[Look, set[str]]] = {
     "dns_nxdomain": (looks.dns(looks.ISP), {"nxdomain"}),
-    "dns_bogon": (looks.dns(looks.ISP), {"10.10.34.34"}),
+    "dns_bogon": (looks.dns(looks.ISP), {"10.66.34.34"}),
     "dns_block_page": (looks.dns(looks.ISP), {"44.128.66.80"}),
     "dns_injection": (looks.dns(looks.PUBLIC), {"44.128.66.66"}),
     "dns_drop": (looks.dns(looks.PUBLIC), {"timeout"}),
