@@ -20,7 +20,7 @@ from vanished.errors import UsageError
 from vanished.lab.network import NetworkLab, why_not
 from vanished.lab.network_dns import ask
 from vanished.lab.network_forms import FORMS, OUTAGES, RESIDUAL_S, Partial
-from vanished.lab.network_map import TARGETS
+from vanished.lab.network_map import BOGON, TARGETS
 
 Look = Callable[[NetworkLab, str, float], str]
 FIVE = list(TARGETS)[:5]
@@ -50,7 +50,7 @@ def lab(built: NetworkLab) -> Iterator[NetworkLab]:
 
 EFFECTS: dict[str, tuple[Look, set[str]]] = {
     "dns_nxdomain": (looks.dns(looks.ISP), {"nxdomain"}),
-    "dns_bogon": (looks.dns(looks.ISP), {"10.66.34.34"}),
+    "dns_bogon": (looks.dns(looks.ISP), {BOGON}),
     "dns_block_page": (looks.dns(looks.ISP), {"44.128.66.80"}),
     "dns_injection": (looks.dns(looks.PUBLIC), {"44.128.66.66"}),
     "dns_drop": (looks.dns(looks.PUBLIC), {"timeout"}),
