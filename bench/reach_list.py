@@ -4,9 +4,9 @@ In: 2,000 made-up sites behind loopback servers, 8 % of them blocked or down. Ou
 one page's measurement: two resolvers, connect, TLS where the page has it, the page, the control,
 the comparison, both verdicts, and the line written. Prober and servers have a process each.
 
-The rate is per second of processor time, the prober's and the servers' together, as if one core did
-all of it: two cores then have it to spare, and what else runs on the machine does not count. The
-rate by the clock is printed beside it.
+The rate is by the clock, on the machine's two cores: the prober keeps one of them busy, the servers
+need some of the other. The best of the rounds counts, for what else runs on the machine slows it;
+what processor time each test took is printed beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from bench.harness import ROOT, BenchError, Claim, Peer, at_least, at_most
 
 TESTS = 2000
-AT_ONCE = 256
+AT_ONCE = 384
 ROUNDS = 3
 ROUND_S = 300.0
 MIB = 1 << 20
@@ -38,14 +38,14 @@ def run() -> tuple[list[Claim], list[Peer]]:
             f"  {one['tests'] / one['seconds']:.0f} tests/s by the clock; "
             f"{prober:.2f} ms of a core each, the servers {servers:.2f}"
         )
-    best = max(one["tests"] / (one["processor_s"] + one["servers_s"]) for one in rounds)
+    best = max(one["tests"] / one["seconds"] for one in rounds)
     wrong = [name for one in rounds for name in one["wrong"]]
     for name in wrong[:10]:
         print(f"  wrong: {name}")
     counted = sum(one["tests"] for one in rounds)
     return [
         at_least(
-            f"tests of {TESTS:,} sites, prober and servers", best, "a second of one core", 200
+            f"tests of {TESTS:,} sites, the servers on the same two cores", best, "a second", 200
         ),
         at_most("memory of the prober", max(one["peak_bytes"] for one in rounds) / MIB, "MiB", 300),
         at_most(f"wrong verdicts, of {counted:,}", len(wrong), "verdicts", 0),

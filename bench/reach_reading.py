@@ -26,7 +26,7 @@ from vanished.reach.verdict import conclude, noted, verdict
 PEER = "oonidata"
 OBSERVER = Path(__file__).with_name("oonidata_observer.py")
 RECORDS = ROOT.parent / "shared/data/ooni-fixtures/data/oonipipeline/tests/data/wc05_qa"
-COPIES = 40
+COPIES = 200
 ROUNDS = 5
 
 

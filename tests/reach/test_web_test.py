@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,34 @@ async def test_a_name_that_cannot_be_asked_for_is_one_bad_line_of_a_list(world: 
     found = [one async for one in world.test().each([bad, world.url])]
     assert {one.target: state(one) for one in found}[world.url] == "ok"
     assert {one.target: state(one) for one in found}[bad] not in ("ok", "blocked", "likely_blocked")
+
+
+@pytest.mark.parametrize(("falls_silent", "said"), [(False, "blocked"), (True, "ok")])
+async def test_a_resolver_that_falls_silent_has_dropped_nothing(
+    world: World, falls_silent: bool, said: str
+) -> None:
+    """Lost questions count only if the canary is answered there after them, too."""
+    canary, lost = "canary.example", False
+
+    def script(query: bytes) -> Sequence[bytes]:
+        nonlocal lost
+        asked = lab_dns.question(query)
+        assert asked
+        lost = lost or asked.name == NAME
+        if asked.name == NAME or (lost and falls_silent):
+            return []
+        return [lab_dns.answer(asked, [HOST] if asked.name == canary else (), lab_dns.NOERROR)]
+
+    async with dns_serving(script) as (_, asked_at), serving(answering(PAGE)) as plain:
+        settings = replace(
+            world.settings, resolvers=(Resolver("udp", HOST, asked_at),),
+            canary=f"http://{canary}:{plain}/", limits=replace(LIMITS, dns_s=0.3),
+        )  # fmt: skip
+        test = WebTest(settings, loopback_door(), Beside(world.beside))
+        found = await test.measure(world.url)
+    assert state(found) == said, found.keys.x_vanished
+    again = [q for q in found.keys.queries or () if "canary" in (q.tags or ())]
+    assert bool(again[0].failure) is falls_silent
 
 
 async def test_a_list_is_tested_side_by_side_and_not_more_than_agreed(world: World) -> None:

@@ -42,7 +42,8 @@ class CanaryKeeper:
                 return self._seen[1:]
             run = Run(self.door, self.settings.limits)
             found = await look_at(run, self.settings)
-            await run.settled()
+            if not found.ok:  # its steps are shown instead of the target's, so all of them
+                await run.settled()
             self._seen = (time.monotonic(), found, run)
             return found, run
 
@@ -59,14 +60,14 @@ async def look_at(run: Run, settings: WebSettings) -> Canary:
         addresses = [host]
     else:
         asked = list(
-            await asyncio.gather(*(_ask(run, host, r, settings) for r in settings.resolvers))
+            await asyncio.gather(*(ask(run, host, r, settings) for r in settings.resolvers))
         )
         addresses = [a for one in asked for a in one.addresses]
     heard = [r for r, one in zip(settings.resolvers, asked, strict=False) if one.addresses]
     wildcard = None
     if heard:
         label = f"no-such-{secrets.token_hex(6)}.{host}"
-        invented = await asyncio.gather(*(_ask(run, label, r, settings) for r in heard))
+        invented = await asyncio.gather(*(ask(run, label, r, settings) for r in heard))
         wildcard = any(one.addresses for one in invented)
     failure: str | None = asked[0].failure if asked and not addresses else None
     if addresses:
@@ -77,7 +78,8 @@ async def look_at(run: Run, settings: WebSettings) -> Canary:
     )  # fmt: skip
 
 
-async def _ask(run: Run, name: str, resolver: Resolver, settings: WebSettings) -> Query:
+async def ask(run: Run, name: str, resolver: Resolver, settings: WebSettings) -> Query:
+    """Ask for a name that nobody blocks; again where the question is lost. The last answer."""
     for number in range(1, TRIES + 1):
         found = await look_up(
             run, name, resolver, tags=(CANARY, attempt(number)), authorities=settings.authorities

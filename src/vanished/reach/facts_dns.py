@@ -17,7 +17,7 @@ from vanished.reach.block_pages import block_address
 from vanished.reach.facts_settings import Facts, VerdictSettings
 from vanished.reach.failures import Kind, kind
 from vanished.reach.observation import Lookup, Observation
-from vanished.reach.steps import Query
+from vanished.reach.steps import CANARY, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,11 @@ def dns_facts(seen: Observation, settings: VerdictSettings) -> Facts:
 
 
 def _heard(seen: Observation, resolver: str) -> bool:
-    """Whether the resolver answered for the canary, as far as that was asked."""
+    """Whether the resolver answered for the canary, as far as that was asked: before the target,
+    and once more where all questions for the target were lost."""
+    again = [one for one in seen.lookups if one.purpose == CANARY and one.resolver == resolver]
+    if again and not any(one.query.addresses for one in again):
+        return False
     block = seen.measurement.keys.x_vanished
     answering = block.canary.resolvers_ok if block and block.canary else None
     return answering is None or any(resolver.endswith(one) for one in answering)

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vanished import __version__
+from vanished.reach.canary import ask
 from vanished.reach.classic import classic
 from vanished.reach.controlling import ControlFailedError, Controlling
 from vanished.reach.door import Door
@@ -62,15 +63,13 @@ class OnePage:
     controlling: Controlling | None
     url: str
     run: Run = field(init=False)
+    host: str = field(init=False)
     seen: Control | None = None
     failure: str | None = None  # of the control
 
     def __post_init__(self) -> None:
         self.run = Run(self.door, self.settings.limits)
-
-    @property
-    def host(self) -> str:
-        return ascii_name(urlsplit(self.url).hostname or "")
+        self.host = ascii_name(urlsplit(self.url).hostname or "")
 
     @property
     def port(self) -> int:
@@ -160,6 +159,18 @@ class OnePage:
                 *(self._ask(r, n) for r in rest
                   for n in range(self.settings.verdict.dns_drops + 1, DNS_MOST + 1))
             )  # fmt: skip
+        await self._ask_canary_where_lost([*found, *more])
+
+    async def _ask_canary_where_lost(self, asked: Sequence[Query]) -> None:
+        """Ask resolvers that lost every question whether they are still heard."""
+        name = urlsplit(self.settings.canary).hostname or ""
+        silent = [
+            resolver for resolver in self.settings.resolvers
+            if all(kind(q.failure) is Kind.TIMEOUT for q in asked
+                   if q.resolver_address == (str(resolver) or None))
+        ]  # fmt: skip
+        if not literal(name):
+            await asyncio.gather(*(ask(self.run, name, one, self.settings) for one in silent))
 
     # The control
 

@@ -70,7 +70,7 @@ class Run:
     async def settled(self) -> None:
         """Wait for what goes on beside: sockets that listen for second answers."""
         while self._later:
-            await asyncio.gather(*self._later)
+            await asyncio.wait(self._later)  # whoever stops waiting ends none of it
 
     def keys(self, base: TestKeys | None = None) -> TestKeys:
         """The steps as a record has them: requests with the last one first."""

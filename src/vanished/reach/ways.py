@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -128,6 +129,7 @@ def location(step: Exchange) -> str | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def literal(host: str) -> bool:
     """Whether a host is an address and no name."""
     try:

@@ -37,6 +37,7 @@ class WebTest:
         one = OnePage(self.settings, self.door, self.control, checked(url))
         canary, seen = await self._canary.look()
         found = await one.measured(canary, seen)
+        await seen.settled()
         if found.keys.http_experiment_failure or found.keys.dns_experiment_failure:
             self._canary.forget()
         return found
