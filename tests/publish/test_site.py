@@ -52,7 +52,7 @@ class Made:
 
 
 def losses_of(site: Path) -> list[Fact]:
-    return [json.loads(line) for line in (site / LEDGER).read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in (site / LEDGER).read_bytes().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from vanished.errors import EvidenceError
@@ -25,15 +26,20 @@ _TIMES: Final = ("published_from", "alive_until", "gone_by")
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One loss of a site. `told_at`: when a build first told it as it is, to the second."""
+    """One loss of a site. `told_at`: when a build first told it as it is, to the second; `read`:
+    its line, where it was read from a ledger."""
 
     number: int
     told_at: Micros
     row: Passed
+    read: str = field(default="", compare=False, repr=False)
 
     @property
     def line(self) -> str:
         """It as a line of the ledger."""
+        return self.read or self._line()
+
+    def _line(self) -> str:
         row = self.row
         facts: dict[str, Any] = {
             "number": self.number,
@@ -78,8 +84,8 @@ class Ledger:
 def parsed(content: bytes, following: int, where: str) -> Ledger:
     """The ledger in these bytes. Raises EvidenceError, which says `where` they lie."""
     try:
-        lines = content.decode().splitlines()
-        return Ledger(tuple(_loss(json.loads(line)) for line in lines), following)
+        lines = content.decode().split("\n")[:-1]  # words may hold other ends of lines
+        return Ledger(tuple(map(_loss, lines)), following)
     except (ValueError, KeyError, TypeError):
         raise EvidenceError(f"{where} is no ledger of a site") from None
 
@@ -101,15 +107,18 @@ def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
     return Ledger(tuple(losses), before.next + len(fresh))
 
 
+@lru_cache(1 << 16)  # times are rounded, so that there are few
 def _iso(t: Micros | None) -> str | None:
     return None if t is None else at(t).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(1 << 16)
 def _micros(text: str | None) -> Micros | None:
     return None if text is None else micros(datetime.fromisoformat(text))
 
 
-def _loss(facts: Mapping[str, Any]) -> Loss:
+def _loss(line: str) -> Loss:
+    facts = json.loads(line)
     published_from, alive_until, gone_by = (_micros(facts[name]) for name in _TIMES)
     told_at = _micros(facts["told_at"])
     if told_at is None:
@@ -131,4 +140,4 @@ def _loss(facts: Mapping[str, Any]) -> Loss:
         no_words=NoWords[facts["no_words"].upper()] if facts["no_words"] else None,
         ground=str(facts["ground"]),
     )
-    return Loss(int(facts["number"]), told_at, row)
+    return Loss(int(facts["number"]), told_at, row, line)
