@@ -100,11 +100,9 @@ def _searched(site: Path, chromium: str) -> dict[str, tuple[float, str]]:
 
 _TIMED = """() => new Promise((done) => {
   const begun = performance.now();
-  const said = document.getElementById("said");
   const list = document.getElementById("found");
   const look = () => {
-    const none = said.textContent.startsWith(said.dataset.none);
-    if (none || list.children.length) done(performance.now() - begun);
+    if (list.ariaBusy === "false") done(performance.now() - begun);
     else setTimeout(look, 5);
   };
   document.getElementById("search").requestSubmit();

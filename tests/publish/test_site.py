@@ -136,14 +136,12 @@ def search(page: Page, words: str) -> list[str]:
     """The losses that are shown for these words: their addresses."""
     page.fill("#q", words)
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('said').textContent !== ''")
-    page.wait_for_timeout(150)
+    ended = "#found[aria-busy=false]"
+    page.wait_for_selector(ended, state="attached")
     while page.is_visible("#more"):
-        before = page.locator("#found li").count()
         page.click("#more")
-        page.wait_for_function(f"document.querySelectorAll('#found li').length > {before}")
+        page.wait_for_selector(ended, state="attached")
     found = page.eval_on_selector_all("#found a", "all => all.map(one => one.href)")
-    page.evaluate("document.getElementById('said').textContent = ''")
     return list(found)
 
 
