@@ -22,6 +22,9 @@ from vanished.publish.gate import NoWords, Passed
 
 LEDGER: Final = "losses.jsonl"
 _TIMES: Final = ("published_from", "alive_until", "gone_by")
+_FATES: Final = {one.name.lower(): one for one in Fate}
+_STATES: Final = {one.value: one for one in State}
+_NO_WORDS: Final = {None: None, **{one.name.lower(): one for one in NoWords}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +120,31 @@ def _micros(text: str | None) -> Micros | None:
     return None if text is None else micros(datetime.fromisoformat(text))
 
 
+@lru_cache(256)
+def _causes(*names: str) -> frozenset[Cause]:
+    return frozenset(map(Cause, names))
+
+
 def _loss(line: str) -> Loss:
     facts = json.loads(line)
-    published_from, alive_until, gone_by = (_micros(facts[name]) for name in _TIMES)
     told_at = _micros(facts["told_at"])
     if told_at is None:
         raise ValueError("it was told at no time")
     row = Passed(
-        post=str(facts["post"]),
+        post=facts["post"],
         account=facts["account"],
-        platform=str(facts["platform"]),
-        fate=Fate[facts["outcome"].upper()],
-        state=State(facts["state"]),
-        causes=frozenset(Cause(word) for word in facts["causes"]),
-        confidence=str(facts["confidence"]),
-        published_from=published_from,
-        alive_until=alive_until,
-        gone_by=gone_by,
-        rounded=int(facts["rounded_s"]) * SECOND,
+        platform=facts["platform"],
+        fate=_FATES[facts["outcome"]],
+        state=_STATES[facts["state"]],
+        causes=_causes(*facts["causes"]),
+        confidence=facts["confidence"],
+        published_from=_micros(facts["published_from"]),
+        alive_until=_micros(facts["alive_until"]),
+        gone_by=_micros(facts["gone_by"]),
+        rounded=facts["rounded_s"] * SECOND,
         title=facts["title"],
         text=facts["text"],
-        no_words=NoWords[facts["no_words"].upper()] if facts["no_words"] else None,
-        ground=str(facts["ground"]),
+        no_words=_NO_WORDS[facts["no_words"]],
+        ground=facts["ground"],
     )
-    return Loss(int(facts["number"]), told_at, row, line)
+    return Loss(facts["number"], told_at, row, line)
