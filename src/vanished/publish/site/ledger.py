@@ -24,7 +24,7 @@ LEDGER: Final = "losses.jsonl"
 _TIMES: Final = ("published_from", "alive_until", "gone_by")
 _FATES: Final = {one.name.lower(): one for one in Fate}
 _STATES: Final = {one.value: one for one in State}
-_NO_WORDS: Final = {None: None, **{one.name.lower(): one for one in NoWords}}
+_NO_WORDS: Final = {one.name.lower(): one for one in NoWords}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _loss(line: str) -> Loss:
         rounded=facts["rounded_s"] * SECOND,
         title=facts["title"],
         text=facts["text"],
-        no_words=_NO_WORDS[facts["no_words"]],
+        no_words=_NO_WORDS[facts["no_words"]] if facts["no_words"] else None,
         ground=facts["ground"],
     )
     return Loss(facts["number"], told_at, row, line)

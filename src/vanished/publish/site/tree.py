@@ -61,8 +61,9 @@ class Tree:
         for path in self._written:
             with Path(path).open("rb") as file:
                 os.fsync(file.fileno())
-        for folder in (*self._folders, self.place):
+        for folder in self._folders:
             sync_folder(Path(folder))
+        sync_folder(self.place)
 
     def _ready(self, path: str) -> str:
         """Where the file will lie; its folder is made. (Texts: there are tens of thousands.)"""
