@@ -21,8 +21,10 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 demo: $(VENV)/.core            ## watch a simulated platform for about a minute, print the report
 	@$(BIN)/vanished demo
 
+# Three processes on two cores: a third of the time a test waits for a server or a clock.
+WORKERS ?= 3
 test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(or $(NAME),tests) -m "not soak"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(or $(NAME),tests) -m "not soak"
 
 needs:                         ## the Debian programs that tests start, where we may install them
 	@.ci/needs

@@ -39,6 +39,14 @@ def _tried(look: Callable[[], str]) -> str:
         return _word(error)
 
 
+def connected(address: str, port: int, wait_s: float) -> socket.socket:
+    """A connection that ends with a reset: what was not answered is not sent again after its look,
+    where it would be a trigger in the next test."""
+    made = socket.create_connection((address, port), wait_s)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return made
+
+
 def replies(name: str, resolver: str, wait_s: float, enough: int = 1) -> list[str]:
     """What a resolver answers over UDP, each reply that comes until there are `enough`."""
     labels = b"".join(bytes([len(x)]) + x.encode() for x in name.split("."))
@@ -74,7 +82,7 @@ def dns(resolver: str, enough: int = 1) -> Callable[[NetworkLab, str, float], st
 
 def tcp(lab: NetworkLab, target: str, wait_s: float, port: int = 443) -> str:
     def look() -> str:
-        socket.create_connection((lab.addresses[target][0], port), wait_s).close()
+        connected(lab.addresses[target][0], port, wait_s).close()
         return "ok"
 
     return lab.call("client", _tried, look)
@@ -91,7 +99,7 @@ def tls(
         if sni is not None:
             context.check_hostname = False
         with (
-            socket.create_connection((to, 443), wait_s) as plain,
+            connected(to, 443, wait_s) as plain,
             context.wrap_socket(plain, server_hostname=name),
         ):
             return "ok"
@@ -113,7 +121,7 @@ def http(
 
     def look() -> str:
         received = b""
-        with socket.create_connection((lab.addresses[target][0], 80), wait_s) as own:
+        with connected(lab.addresses[target][0], 80, wait_s) as own:
             own.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
             while got := own.recv(65536):
                 received += got
@@ -136,7 +144,7 @@ def pace(lab: NetworkLab, target: str, wait_s: float) -> str:
 
     def look() -> str:
         got = 0
-        with socket.create_connection((lab.addresses[target][0], 80), LONG_S) as own:
+        with connected(lab.addresses[target][0], 80, LONG_S) as own:
             own.sendall(f"GET /bytes/60000 HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
             ends = time.monotonic() + wait_s
             own.settimeout(wait_s)

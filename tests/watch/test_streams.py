@@ -365,22 +365,26 @@ async def test_ten_thousand_hints_a_second_do_not_starve_the_loop(tmp_path: Path
             await running.wait_for("connected", lambda: bool(network.cursors), most_s=20)
             go.set()
             ticking = asyncio.create_task(tick())
-            began = time.monotonic()
+            began, busy = time.monotonic(), time.thread_time()
             (each,) = running.watch._streams._followed.values()
             await running.wait_for(
                 "all looked at", lambda: len({k for _, k in network.asked}) == 200, most_s=20
             )
             await running.wait_for("all read", lambda: each.follower.seq == 60_000, most_s=90)
             took, size = time.monotonic() - began, len(each.marks)
+            busy = time.thread_time() - busy  # of sender, server and watch: no matter who else runs
             ticking.cancel()
-        per_post = [len(network.looks(rkey)) for rkey in names]
-        print(
-            f"{60_000 / took:.0f} hints/s; ticks late by at most {max(late) * 1e3:.0f} ms, in the"
-            f" middle {sorted(late)[len(late) // 2] * 1e3:.0f} ms; {size} subjects remembered;"
-            f" looks a post: {min(per_post)} to {max(per_post)}"
+        per_post, middle = (
+            [len(network.looks(rkey)) for rkey in names],
+            sorted(late)[len(late) // 2],
         )
-        assert 60_000 / took > 5_000
-        assert sorted(late)[len(late) // 2] < 0.1
+        print(
+            f"{60_000 / took:.0f} hints/s, {60_000 / busy:.0f} a second of work; ticks late by at"
+            f" most {max(late) * 1e3:.0f} ms, in the middle {middle * 1e3:.0f} ms; {size} subjects"
+            f" remembered; looks a post: {min(per_post)} to {max(per_post)}"
+        )
+        assert 60_000 / busy > 10_000
+        assert middle < 0.1
         assert max(late) < 1.0
         assert size == hints.MOST
         assert min(per_post) == max(per_post) == 1  # 30 s have not passed

@@ -22,7 +22,7 @@ from vanished.archive.observatory import Observatory
 from vanished.clock import span
 from vanished.model import SECOND, Cause, Micros, at
 from vanished.publish.moments import iso, moment, parse_moment
-from vanished.publish.withheld import author_possible
+from vanished.publish.withheld import author_named
 
 METHOD = "report/1"
 CAVEAT = (
@@ -351,7 +351,7 @@ def _losses(
     ).fetchall()
 
     def withheld(row: tuple[Any, ...]) -> bool:
-        return author_possible(row[3].split(","))
+        return author_named(row[3].split(","))
 
     return [
         Loss(

@@ -28,7 +28,7 @@ from vanished.archive.observatory import Observatory
 from vanished.model import State
 from vanished.publish.shelf.grams import script, tokens
 from vanished.publish.shelf.layout import FORMAT, HOUR, TABLES, path_of, storing, writable
-from vanished.publish.withheld import author_possible
+from vanished.publish.withheld import author_named
 
 MEMORY: Final = "512MB"
 CHUNK: Final = 2000  # losses, held at a time
@@ -230,7 +230,7 @@ class _Work:
             row[:11]
         )
         title, text = row[-2:]
-        authors = int(author_possible(causes.split(",")))
+        authors = int(author_named(causes.split(",")))
         return (
             number, post, account, platform, state, causes, confidence,
             judged if gone is None else gone, judged, published, seen, alive, gone,
