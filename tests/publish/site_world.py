@@ -106,7 +106,8 @@ def words_of(number: int) -> str:
     if by_author(number):
         signs = random.Random(number)
         return "".join(chr(signs.randrange(0x5000, 0x8000)) for _ in range(24))
-    return f"{PLAIN[number % len(PLAIN)]} {number}"
+    end = "\u2028" if number % 40 == 0 else ""  # an end of a line that is none in a file
+    return f"{PLAIN[number % len(PLAIN)]} {number}{end}"
 
 
 def make(folder: Path, posts: int, *, words: bool = True) -> None:

@@ -52,7 +52,7 @@ class Made:
 
 
 def losses_of(site: Path) -> list[Fact]:
-    return [json.loads(line) for line in (site / LEDGER).read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in (site / LEDGER).read_bytes().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +136,12 @@ def search(page: Page, words: str) -> list[str]:
     """The losses that are shown for these words: their addresses."""
     page.fill("#q", words)
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('said').textContent !== ''")
-    page.wait_for_timeout(150)
+    ended = "#found[aria-busy=false]"
+    page.wait_for_selector(ended, state="attached")
     while page.is_visible("#more"):
-        before = page.locator("#found li").count()
         page.click("#more")
-        page.wait_for_function(f"document.querySelectorAll('#found li').length > {before}")
+        page.wait_for_selector(ended, state="attached")
     found = page.eval_on_selector_all("#found a", "all => all.map(one => one.href)")
-    page.evaluate("document.getElementById('said').textContent = ''")
     return list(found)
 
 
@@ -278,7 +276,8 @@ def test_every_row_is_of_a_crowd(made: Made) -> None:
 
 def removed_of(site: Path) -> str:
     """How many posts the site counts as removed."""
-    rows = list(csv.reader((site / "en/charts/outcomes.csv").open(encoding="utf-8-sig")))
+    text = (site / "en/charts/outcomes.csv").read_text("utf-8-sig")
+    rows = list(csv.reader(text.splitlines()))
     return rows[-1][rows[0].index("removed")]
 
 

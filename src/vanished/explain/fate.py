@@ -8,6 +8,7 @@ choice does to them run again with `open_too`.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -40,6 +41,7 @@ _BY_CAUSES: Final = {
 }
 
 
+@cache  # of few combinations, asked for each of many posts
 def fate(state: str, causes: str, explained: bool) -> Fate:
     """The fate of one post: its state, its causes joined by commas, whether its account's loss
     explains it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 METHODS: Final = (gate.METHOD, crowds.METHOD, numbers.METHOD, scrub.METHOD)
+_STATES: Final = {one.value: one for one in State}
 BATCH: Final = 10_000  # posts that are objects at once, beside what passed
 
 
@@ -154,11 +156,18 @@ def _released(
 def items_of(posts: pa.Table) -> Iterable[Item]:
     """The rows of a table of posts (`archive.arrow.POSTS`) as the gate takes them."""
     names = [name for name in Item.__dataclass_fields__ if name in posts.column_names]
+    state, causes = names.index("state"), names.index("causes")
     for batch in posts.select(names).to_batches(BATCH):
-        for row in batch.to_pylist():
-            row["state"] = State(row["state"])
-            row["causes"] = frozenset(Cause(word) for word in row["causes"].split(",") if word)
-            yield Item(**row)
+        columns: list[list[Any]] = [column.to_pylist() for column in batch.columns]
+        columns[state] = [_STATES[name] for name in columns[state]]
+        columns[causes] = [_causes(joined) for joined in columns[causes]]
+        for row in zip(*columns, strict=True):
+            yield Item(**dict(zip(names, row, strict=True)))
+
+
+@cache
+def _causes(joined: str) -> frozenset[Cause]:
+    return frozenset(Cause(word) for word in joined.split(",") if word)
 
 
 def _through(posts: pa.Table, today: pa.Table, door: Gate) -> list[Passed | Withheld]:

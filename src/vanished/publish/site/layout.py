@@ -82,13 +82,18 @@ class _Layout:
         losses = told.ledger.losses
         self.volumes = _cut(losses, lambda loss: volume_of(loss.number))
         self.parts = _cut(losses, lambda loss: index.part_of(loss.number))
-        self.pages = {one.key: one.pages() for one in lists}
+        self.pages = {
+            one.key: [(number, found, self.of(found)) for number, found in one.pages()]
+            for one in lists
+        }
+        self.of_volumes = {volume: self.of(found) for volume, found in self.volumes.items()}
 
     def file(self, path: str, make: Make, *of: str | bytes) -> tuple[str, File]:
         return path, File(_digest(self.own, path, *of), make)
 
     def of(self, losses: Sequence[Loss]) -> bytes:
-        return b"".join(self.lines[loss.number] for loss in losses)
+        """What files that tell these losses follow from."""
+        return b"".join([self.lines[loss.number] for loss in losses])
 
     def shared(self) -> Iterator[tuple[str, File]]:
         """What is the same in all languages."""
@@ -100,7 +105,7 @@ class _Layout:
         yield self.file(index.FOLDS, index.folds)
         for volume, losses in self.volumes.items():
             make = partial(index.words_of, volume, losses)
-            yield self.file(index.words_path(volume), make, self.of(losses))
+            yield self.file(index.words_path(volume), make, self.of_volumes[volume])
         for part, losses in self.parts.items():
             made = _Once(partial(index.shards, part, losses))
             of = self.of(losses)
@@ -117,16 +122,16 @@ class _Layout:
         for volume, losses in self.volumes.items():
             here = f"{tag}/{volume_path(volume)}"
             make = partial(_volume, room, here, volume, losses)
-            yield self.file(here, make, self.of(losses))
+            yield self.file(here, make, self.of_volumes[volume])
         for one in self.lists:
             pages = self.pages[one.key]
             fed = one.kind != MONTH
-            for number, listed in pages:
+            for number, listed, of in pages:
                 here = f"{tag}/{list_path(one.key, number)}"
                 make = partial(room.list_page, one, here, number, listed, fed)
                 newest = number is None or number + 2 >= len(pages)
                 around = (str(len(pages)) if newest else "", one.value)
-                yield self.file(here, make, self.of(listed), *around)
+                yield self.file(here, make, of, *around)
             if fed:
                 yield from self._feeds(tag, room, one)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from vanished.errors import EvidenceError
@@ -21,19 +22,27 @@ from vanished.publish.gate import NoWords, Passed
 
 LEDGER: Final = "losses.jsonl"
 _TIMES: Final = ("published_from", "alive_until", "gone_by")
+_FATES: Final = {one.name.lower(): one for one in Fate}
+_STATES: Final = {one.value: one for one in State}
+_NO_WORDS: Final = {one.name.lower(): one for one in NoWords}
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One loss of a site. `told_at`: when a build first told it as it is, to the second."""
+    """One loss of a site. `told_at`: when a build first told it as it is, to the second; `read`:
+    its line, where it was read from a ledger."""
 
     number: int
     told_at: Micros
     row: Passed
+    read: str = field(default="", compare=False, repr=False)
 
     @property
     def line(self) -> str:
         """It as a line of the ledger."""
+        return self.read or self._line()
+
+    def _line(self) -> str:
         row = self.row
         facts: dict[str, Any] = {
             "number": self.number,
@@ -78,8 +87,8 @@ class Ledger:
 def parsed(content: bytes, following: int, where: str) -> Ledger:
     """The ledger in these bytes. Raises EvidenceError, which says `where` they lie."""
     try:
-        lines = content.decode().splitlines()
-        return Ledger(tuple(_loss(json.loads(line)) for line in lines), following)
+        lines = content.decode().split("\n")[:-1]  # words may hold other ends of lines
+        return Ledger(tuple(map(_loss, lines)), following)
     except (ValueError, KeyError, TypeError):
         raise EvidenceError(f"{where} is no ledger of a site") from None
 
@@ -101,34 +110,41 @@ def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
     return Ledger(tuple(losses), before.next + len(fresh))
 
 
+@lru_cache(1 << 16)  # times are rounded, so that there are few
 def _iso(t: Micros | None) -> str | None:
     return None if t is None else at(t).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(1 << 16)
 def _micros(text: str | None) -> Micros | None:
     return None if text is None else micros(datetime.fromisoformat(text))
 
 
-def _loss(facts: Mapping[str, Any]) -> Loss:
-    published_from, alive_until, gone_by = (_micros(facts[name]) for name in _TIMES)
+@lru_cache(256)
+def _causes(*names: str) -> frozenset[Cause]:
+    return frozenset(map(Cause, names))
+
+
+def _loss(line: str) -> Loss:
+    facts = json.loads(line)
     told_at = _micros(facts["told_at"])
     if told_at is None:
         raise ValueError("it was told at no time")
     row = Passed(
-        post=str(facts["post"]),
+        post=facts["post"],
         account=facts["account"],
-        platform=str(facts["platform"]),
-        fate=Fate[facts["outcome"].upper()],
-        state=State(facts["state"]),
-        causes=frozenset(Cause(word) for word in facts["causes"]),
-        confidence=str(facts["confidence"]),
-        published_from=published_from,
-        alive_until=alive_until,
-        gone_by=gone_by,
-        rounded=int(facts["rounded_s"]) * SECOND,
+        platform=facts["platform"],
+        fate=_FATES[facts["outcome"]],
+        state=_STATES[facts["state"]],
+        causes=_causes(*facts["causes"]),
+        confidence=facts["confidence"],
+        published_from=_micros(facts["published_from"]),
+        alive_until=_micros(facts["alive_until"]),
+        gone_by=_micros(facts["gone_by"]),
+        rounded=facts["rounded_s"] * SECOND,
         title=facts["title"],
         text=facts["text"],
-        no_words=NoWords[facts["no_words"].upper()] if facts["no_words"] else None,
-        ground=str(facts["ground"]),
+        no_words=_NO_WORDS[facts["no_words"]] if facts["no_words"] else None,
+        ground=facts["ground"],
     )
-    return Loss(int(facts["number"]), told_at, row)
+    return Loss(facts["number"], told_at, row, line)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from vanished.model import at
+from vanished.model import Micros, at
 from vanished.publish.desk.words import group
 from vanished.publish.site.ledger import Loss
 
@@ -70,7 +71,12 @@ def _lists(loss: Loss) -> Iterable[tuple[str, str]]:
     yield CAUSE, cause_of(loss)
     yield PLATFORM, loss.row.platform
     by = loss.row.gone_by
-    yield MONTH, UNDATED if by is None else at(by).strftime("%Y-%m")
+    yield MONTH, UNDATED if by is None else _month(by)
+
+
+@lru_cache(1 << 16)  # times are rounded, so that there are few
+def _month(t: Micros) -> str:
+    return at(t).strftime("%Y-%m")
 
 
 def _plain(value: str) -> str:

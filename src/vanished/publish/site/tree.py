@@ -28,15 +28,15 @@ class Tree:
 
     def __init__(self, place: Path, old: Path | None) -> None:
         self.place, self.old = place, old
-        self._folders: set[Path] = set()
-        self._written: list[Path] = []
+        self._folders: set[str] = set()
+        self._written: list[str] = []
         place.mkdir()
 
     def keep(self, path: str) -> bool:
         """Take the file of the old tree over; whether it was there."""
         if self.old is None:
             return False
-        source, target = self.old / path, self._ready(path)
+        source, target = f"{self.old}/{path}", self._ready(path)
         try:
             os.link(source, target, follow_symlinks=False)
         except FileNotFoundError:
@@ -50,7 +50,7 @@ class Tree:
 
     def write(self, path: str, content: bytes) -> None:
         target = self._ready(path)
-        target.write_bytes(content)
+        Path(target).write_bytes(content)
         self._written.append(target)
 
     def settle(self) -> None:
@@ -59,16 +59,19 @@ class Tree:
             os.sync()
             return
         for path in self._written:
-            with path.open("rb") as file:
+            with Path(path).open("rb") as file:
                 os.fsync(file.fileno())
-        for folder in (*self._folders, self.place):
-            sync_folder(folder)
+        for folder in self._folders:
+            sync_folder(Path(folder))
+        sync_folder(self.place)
 
-    def _ready(self, path: str) -> Path:
-        target = self.place / path
-        if target.parent not in self._folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._folders.add(target.parent)
+    def _ready(self, path: str) -> str:
+        """Where the file will lie; its folder is made. (Texts: there are tens of thousands.)"""
+        target = f"{self.place}/{path}"
+        folder = target.rpartition("/")[0]
+        if folder not in self._folders:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self._folders.add(folder)
         return target
 
 

@@ -94,12 +94,17 @@
   async function begin(query) {
     const mine = search += 1;
     list.replaceChildren();
+    list.ariaBusy = "true";
     more.hidden = true;
     const plain = await folded(query);
     runs = Array.from(plain.matchAll(RUNS), (run) => [run[1] !== undefined, run[0]])
       .filter(([, run]) => Array.from(run).length > 1);
     const wanted = tokens(runs);
-    if (!wanted.length) { said.textContent = said.dataset.short; return; }
+    if (!wanted.length) {
+      said.textContent = said.dataset.short;
+      list.ariaBusy = "false";
+      return;
+    }
     const found = await Promise.all(parts.map((part) => meeting(part, wanted)));
     if (mine !== search) return;
     rest = found.filter((each) => each !== null).flat().sort((a, b) => b - a);
@@ -111,6 +116,7 @@
 
   async function show(mine) {
     let shown = 0;
+    list.ariaBusy = "true";
     while (rest.length && shown < SHOWN) {
       const some = rest.splice(0, SHOWN);
       const volumes = await Promise.all(some.map((number) => {
@@ -131,6 +137,7 @@
     if (!shown && !list.children.length && !said.textContent.includes(said.dataset.broken)) {
       said.textContent = said.dataset.none;
     }
+    list.ariaBusy = "false";
   }
 
   function told([number, post, platform, causes, gone, title, text]) {
