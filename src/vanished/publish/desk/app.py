@@ -101,7 +101,7 @@ def make_app(folder: Path, settings: DeskSettings, hosts: Sequence[str]) -> Star
         middleware=[
             Middleware(Guarded),
             Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts]),
-            Middleware(GZipMiddleware, minimum_size=1024),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
         ],
         exception_handlers={
             404: page(partial(pages.failed, status=404)),

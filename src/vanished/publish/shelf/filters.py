@@ -115,7 +115,9 @@ class Filter:
                 parts.append(f"l.{name} = :{name}")
                 values[name] = getattr(self, name)
         if self.state != "any":
-            parts.append("l.state = :state")
+            # The sign keeps SQLite from the index by time where the order is another.
+            by_time = self.sort.lstrip("-") == "at"
+            parts.append("l.state = :state" if by_time else "+l.state = :state")
             values["state"] = self.state
         if self.cause == OPEN:
             parts.append("instr(l.causes, ',') > 0")
