@@ -54,8 +54,8 @@ def serve(
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises UsageError where the place is taken or is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named, or asyncio leaves Nagle's algorithm on (RFC 896), and every page waits
-    # some 40 ms for the reader's acknowledgement of its head.
+    # With its protocol named, or asyncio leaves Nagle's algorithm on (RFC 896), and every page
+    # waits some 40 ms for the reader's acknowledgement of its head.
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
