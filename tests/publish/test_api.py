@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from http.client import HTTPConnection
 from pathlib import Path
+from socket import IPPROTO_TCP
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -28,6 +29,7 @@ from vanished.publish.api.endpoints import ENDPOINTS
 from vanished.publish.api.rates import MOST_CLIENTS, Rate, Rates
 from vanished.publish.api.routes import make_api
 from vanished.publish.desk.pages import EXPORTED
+from vanished.publish.desk.serving import bound
 from vanished.publish.shelf.filling import fill
 from vanished.publish.shelf.filters import CHOICES, Filter
 from vanished.publish.shelf.meanings import meanings
@@ -270,6 +272,12 @@ def test_only_reading_is_done(address: str) -> None:
         assert (head[0], head[2]) == (get[0], b"")
         assert head[1]["content-type"] == get[1]["content-type"]
         assert "default-src 'none'" in get[1]["content-security-policy"]
+
+
+def test_no_page_waits_for_an_acknowledgement() -> None:
+    """Where a socket does not name its protocol, asyncio leaves Nagle's algorithm on: 40 ms."""
+    with bound("127.0.0.1", 0) as listening:
+        assert listening.proto == IPPROTO_TCP
 
 
 def test_who_asks_too_often_waits(shelf: Shelf) -> None:

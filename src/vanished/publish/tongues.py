@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from typing import Final
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
@@ -68,6 +67,16 @@ def _locale(tag: str) -> Locale:
     return Locale.parse(_LOCALES[tag])
 
 
+@lru_cache(4096)
+def _said(tag: str, words: str) -> str:
+    return str(catalogue(tag).ugettext(words))
+
+
+def _chinese(t: Micros) -> str:
+    moment = at(t)
+    return f"{moment.year}年{moment.month}月{moment.day}日 {moment:%H:%M}"
+
+
 @lru_cache(4096)  # a page writes the same numbers over and over
 def _number(tag: str, value: float) -> str:
     return str(format_decimal(value, locale=_locale(tag)))
@@ -90,7 +99,7 @@ class Tongue:
 
     def say(self, words: str) -> str:
         """`words` of ours in this language."""
-        return str(catalogue(self.tag).ugettext(words)) if words else ""
+        return _said(self.tag, words) if words else ""
 
     def some(self, one: str, many: str, n: int) -> str:
         """As `say`, for a number of things."""
@@ -115,8 +124,7 @@ class Tongue:
         """A moment to the minute, in UTC."""
         if t is None:
             return "–"
-        form = "yyyy-MM-dd HH:mm" if self.tag == "en" else "y年M月d日 HH:mm"
-        return str(format_datetime(at(t), form, tzinfo=UTC, locale=self.locale))
+        return at(t).strftime("%Y-%m-%d %H:%M") if self.tag == "en" else _chinese(t)
 
     def iso(self, t: Micros) -> str:
         """A moment as addresses and fields of forms take it."""

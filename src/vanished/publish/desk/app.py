@@ -108,7 +108,7 @@ def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
         middleware=[
             Middleware(Guarded),
             Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts]),
-            Middleware(GZipMiddleware, minimum_size=1024),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
         ],
         exception_handlers={
             404: page(partial(failed, status=404)),

@@ -33,6 +33,7 @@ from vanished.watch.finding import Finding
 
 EVERY_S: Final = 15.0
 MOST_LOG: Final = 64 << 20  # bytes of SQLite's log, above which nobody holds a moment of it
+STOP_S: Final = 5.0  # that the end waits for a filling
 CHECKED_S: Final = 600.0  # between the doctor's visits, which read every file
 
 
@@ -93,7 +94,7 @@ class Desk:
     def stop(self) -> None:
         self._ended.set()
         if self._filler is not None:
-            self._filler.join()
+            self._filler.join(STOP_S)  # not the doctor, who may be reading every file
         self.finder.stop()
         for shelf in (self._shelf, self._before):
             if shelf is not None:

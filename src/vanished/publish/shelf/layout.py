@@ -16,7 +16,7 @@ from vanished.archive.folder import SHELF
 from vanished.errors import StorageError
 
 FILE: Final = "shelf.sqlite"
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 HOUR: Final = 3_600_000_000  # microseconds
 
 TABLES: Final = """
@@ -55,7 +55,10 @@ create index losses_platform on losses (platform, at desc, id desc);
 create index losses_causes on losses (causes, at desc, id desc);
 create index losses_reposts on losses (coalesce(reposts, -1) desc, id desc);
 create index losses_views on losses (coalesce(views, -1) desc, id desc);
-create index losses_counted on losses (state, at, causes, platform);
+-- Lists and counts of every filter are found in it, without the rows and their words.
+create index losses_listed on losses (
+    state, at desc, id desc, causes, confidence, script, authors, platform, account, reposts, views
+);
 create virtual table words using fts5 (body, content='', tokenize='unicode61 remove_diacritics 2');
 create table details (id integer primary key, sheet blob not null);
 create table hours (

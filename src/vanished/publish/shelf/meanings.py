@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from vanished.errors import UsageError
-from vanished.explain.calendar import builtin, builtin_text, parse_calendar
+from vanished.explain.calendar import Event, builtin, builtin_text, parse_calendar
 from vanished.publish.shelf.filters import Meanings
 
 TOPICS: Final = "topics.toml"
@@ -22,11 +23,7 @@ FIRST, LAST = date(2009, 1, 1), date(2035, 12, 31)
 
 def meanings(folder: Path) -> Meanings:
     """Topics of `topics.toml` and events of the calendars that come along. Raises UsageError."""
-    events = {
-        event.id: event
-        for name in builtin()
-        for event in parse_calendar(builtin_text(name), name).within(FIRST, LAST)
-    }
+    events = _events()
     file = folder / TOPICS
     if not file.is_file():
         return Meanings({}, events)
@@ -38,3 +35,12 @@ def meanings(folder: Path) -> Meanings:
         if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words):
             raise UsageError(f"{file}: {name} is no list of words; write {name} = ['…', '…'].")
     return Meanings(given, events)
+
+
+@cache
+def _events() -> dict[str, Event]:
+    return {
+        event.id: event
+        for name in builtin()
+        for event in parse_calendar(builtin_text(name), name).within(FIRST, LAST)
+    }

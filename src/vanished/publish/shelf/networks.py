@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from vanished.model import DAY, Micros, State
+from vanished.model import DAY, Micros
 from vanished.publish.shelf.reading import MOST_ROWS, Page, Shelf, place_of
 
 _STOPPED: Final = "state in ('blocked', 'likely_blocked')"
@@ -63,25 +63,22 @@ def every_measurement(shelf: Shelf, asked: Asked) -> Iterator[dict[str, Any]]:
 def timeline(shelf: Shelf, asked: Asked, since: Micros, until: Micros) -> list[dict[str, Any]]:
     """By UTC day: measurements, how many found the target stopped or open, and posts lost."""
     where, values = asked.condition()
-    values |= {"day": DAY, "begin": since, "end": until, "gone": State.GONE.value}
     measured = shelf.rows(
         f"select measured_at / :day as day, count(*) as measured,"
         f" sum({_STOPPED}) as stopped, sum(state = 'ok') as open from measured"
         f" where {where} and measured_at >= :begin and measured_at < :end group by 1",
-        values,
-    )
-    lost = shelf.rows(
-        "select at / :day as day, count(*) as lost from losses where state = :gone"
-        " and at >= :begin and at < :end group by 1",
-        values,
+        values | {"day": DAY, "begin": since, "end": until},
     )
     found = {
-        day: {"day": day * DAY, "measured": 0, "stopped": 0, "open": 0, "lost": 0}
-        for day in range(since // DAY, -(-until // DAY))
-    }
-    for row in (*measured, *lost):
+        row["day"]: {
+            "day": row["day"], "measured": 0, "stopped": 0, "open": 0,
+            "lost": sum(row["causes"].values()),
+        }
+        for row in shelf.days(since, until)
+    }  # fmt: skip
+    for row in measured:
         counted = dict(row)
-        day = counted.pop("day")
+        day = counted.pop("day") * DAY
         if day in found:
             found[day].update(counted)
     return list(found.values())

@@ -24,6 +24,7 @@ from vanished.publish.shelf.layout import HOUR, path_of, readable, storing
 
 ROWS: Final = 50
 MOST_ROWS: Final = 1000
+FEW: Final = 3000  # losses that a search found, which are sorted sooner than looked for in order
 MOST_COUNTS: Final = 1024  # that are kept
 COLUMNS: Final = (
     "id", "post", "account", "platform", "state", "causes", "confidence", "at", "judged_at",
@@ -134,6 +135,9 @@ class Shelf:
         where, values = asked.condition(self.meanings, self.everything)
         total = self._count(where, json.dumps(values, sort_keys=True))
         column, direction = _SORTED[asked.sort]
+        if (asked.q or asked.topic) and total <= FEW:
+            where, values = asked.condition(self.meanings, self.everything, few=True)
+            column = f"+{column}"  # no index for the order: what the words find is sorted
         if after:
             beyond = "<" if direction == "desc" else ">"
             where = f"({where}) and ({column}, l.id) {beyond} (:after, :after_id)"
@@ -356,7 +360,7 @@ class Shelf:
         total = self.rows(f"select count(*) as n from accounts a where {of}", only)
         found = self.rows(
             "select a.*, (select count(*) from losses l where l.account = a.account"
-            f" and l.state = 'gone') as lost from accounts a where {of} and a.account > :after"
+            f" and +l.state = 'gone') as lost from accounts a where {of} and a.account > :after"
             " order by a.account limit :rows",
             {**only, "rows": rows, "after": after},
         )
