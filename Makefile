@@ -18,8 +18,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	@touch $@
 
-demo: $(VENV)/.core            ## watch a simulated platform for about a minute, print the report
-	@$(BIN)/vanished demo
+$(VENV)/.demo: requirements/demo.txt $(VENV)/.core
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/demo.txt
+	@touch $@
+
+demo: $(VENV)/.demo            ## watch a simulated month in a minute, on a live dashboard
+	@$(BIN)/vanished demo --serve
 
 # Three processes on two cores: a third of the time a test waits for a server or a clock.
 WORKERS ?= 3

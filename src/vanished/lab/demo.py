@@ -83,8 +83,8 @@ def run_demo(
 ) -> None:
     """Watch the simulated month in about `seconds` real seconds and report.
 
-    `serve`: show the dashboard at `port` (0: a free one) meanwhile and until Ctrl-C, if what it
-    needs is installed.
+    `serve`: show the dashboard at `port` (0: a free one) meanwhile, if what it needs is installed;
+    at a terminal it then goes on until Ctrl-C.
     """
     world = World.generate(seed, days=DAYS, accounts=ACCOUNTS, posts_per_day=POSTS_PER_DAY)
     until = world.end + AFTER
@@ -135,7 +135,7 @@ def run_demo(
         out.print(result.text(), soft_wrap=True)
         if keep is not None:
             out.print(f"Kept in {keep}; truth.jsonl there says what really happened.")
-        if desk is not None and desk.poll() is None:
+        if desk is not None and desk.poll() is None and sys.stdin.isatty():
             console.print("The dashboard goes on until Ctrl-C.")
             with contextlib.suppress(KeyboardInterrupt):
                 desk.wait()
