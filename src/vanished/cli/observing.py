@@ -141,7 +141,8 @@ def demo(
         Path | None, typer.Option(help="Keep the demo's observatory in this new folder.")
     ] = None,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Show the dashboard meanwhile; at a terminal until Ctrl-C.")
+        bool,
+        typer.Option("--serve", help="Show the dashboard meanwhile; at a terminal until Ctrl-C."),
     ] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 takes a free one.")

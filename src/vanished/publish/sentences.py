@@ -1,0 +1,80 @@
+"""Sentences that code has already filled in, in the reader's language.
+
+In: an English sentence as a refusal, a report or an analysis says it, with its numbers and names in
+place. Out: the same in another language, or the sentence itself where no catalogue has it. A
+catalogue holds templates, "'{0}' is no address": the sentence that fits one gives the values,
+and those stay as they are unless they are words of ours, too. The template with the most words
+of its own wins. What platforms and authors wrote is a value, so it is never translated.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Final
+
+from babel.messages.pofile import read_po
+
+CATALOGUES: Final = ("commands", "refusals", "findings")
+"""Files `locale/NAME.zh_Hans.po`: words of the command line, of errors, of analyses."""
+
+_PLACE: Final = re.compile(r"\{(\d+)\}")
+_FEW: Final = 12  # letters of its own; a template with fewer stands between single words only
+_DEEPEST: Final = 3  # a value that is a sentence with a value that is a sentence
+
+
+@cache
+def _known(tag: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
+    """Whole sentences, and patterns of those with values: those with most words first."""
+    whole: dict[str, str] = {}
+    filled: list[tuple[int, re.Pattern[str], str]] = []
+    for name in CATALOGUES:
+        place = files("vanished.publish").joinpath(f"locale/{name}.{tag.replace('-', '_')}.po")
+        if not place.is_file():
+            continue
+        with place.open("rb") as file:
+            read = read_po(file, locale=tag.replace("-", "_"))
+        for message in read:
+            if not message.id or not message.string:
+                continue
+            said, meant = str(message.id), str(message.string)
+            if _PLACE.search(said):
+                filled.append((len(_PLACE.sub("", said)), pattern(said), meant))
+            else:
+                whole[said] = meant
+    filled.sort(key=lambda one: -one[0])
+    return whole, [(regex, meant) for _, regex, meant in filled]
+
+
+def pattern(template: str) -> re.Pattern[str]:
+    """What sentences of `template` look like; a place stands for anything, also for nothing."""
+    parts = _PLACE.split(template)
+    value = ".*?" if sum(map(str.isalpha, "".join(parts[::2]))) >= _FEW else r"\S*?"
+    seen: set[str] = set()
+    made = []
+    for number, part in enumerate(parts):
+        if number % 2 == 0:
+            made.append(re.escape(part))
+        elif part in seen:
+            made.append(f"(?P=p{part})")
+        else:
+            seen.add(part)
+            made.append(f"(?P<p{part}>{value})")
+    return re.compile("".join(made), re.DOTALL)
+
+
+@lru_cache(4096)
+def translated(tag: str, sentence: str, depth: int = 0) -> str:
+    """`sentence` in the language `tag`; itself where that is English or nothing fits."""
+    if tag == "en" or not sentence or depth > _DEEPEST:
+        return sentence
+    whole, filled = _known(tag)
+    if sentence in whole:
+        return whole[sentence]
+    for regex, meant in filled:
+        found = regex.fullmatch(sentence)
+        if found:
+            values = found.groupdict()
+            return _PLACE.sub(lambda at: translated(tag, values[f"p{at[1]}"], depth + 1), meant)
+    return sentence
