@@ -1,4 +1,4 @@
-"""Sentences in other languages: values stay, the longest template wins, the unknown stays English."""
+"""Sentences in other languages: values stay, the longest template wins, others stay English."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("sentence", "meant"),
     [
-        ("'x y' is no number.", "“x y”不是数字。"),
-        ("'a' is no address of the web; write http://…", "'a' is no address of the web; write http://…"),
+        ("'xy' is no number.", "“xy”不是数字。"),
+        ("it is 'x' of y", "it is 'x' of y"),
         ("'a\nb' is no address of the web; write http://….", "“a\nb”不是网址；请写 http://…。"),
         ("3 of 7", "7 中的 3"),
         ("nobody knows this", "nobody knows this"),

@@ -75,6 +75,8 @@ def translated(tag: str, sentence: str, depth: int = 0) -> str:
     for regex, meant in filled:
         found = regex.fullmatch(sentence)
         if found:
-            values = found.groupdict()
-            return _PLACE.sub(lambda at: translated(tag, values[f"p{at[1]}"], depth + 1), meant)
+            parts = _PLACE.split(meant)
+            for at in range(1, len(parts), 2):
+                parts[at] = translated(tag, found[f"p{parts[at]}"], depth + 1)
+            return "".join(parts)
     return sentence
