@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from vanished.archive import rulings as log
@@ -69,8 +70,12 @@ class Item:
 
     @property
     def fate(self) -> Fate:
-        joined = ",".join(sorted(self.causes))
-        return fate(self.state.value, joined, self.explained_by is not None)
+        return _fate(self.state, self.causes, self.explained_by is not None)
+
+
+@cache
+def _fate(state: State, causes: frozenset[Cause], explained: bool) -> Fate:
+    return fate(state.value, ",".join(sorted(causes)), explained)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ LEAST_LATIN: Final = 3
 LEAST_ID: Final = 5  # unless a digit is in it
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_\-]{4,}")
+_DIGIT: Final = re.compile(r"[0-9]")
 
 
 class KnownNames:
@@ -55,7 +56,7 @@ def _tokens(identity: str) -> Iterator[str]:
     not, and have no digit."""
     for token in _TOKEN.findall(identity):
         whole = token == identity and len(token) >= LEAST_ID
-        if whole or any(c.isdigit() for c in token):
+        if whole or _DIGIT.search(token):
             yield token
 
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -33,7 +33,8 @@ from vanished.publish.desk.forms import COOKIE, MOST, ForgedError
 from vanished.publish.desk.links import Links
 from vanished.publish.desk.state import Desk
 from vanished.publish.moments import iso
-from vanished.publish.tongues import NAMES, Tongue, catalogue, chosen
+from vanished.publish.templates import environment
+from vanished.publish.tongues import NAMES, Tongue, chosen
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self';"
@@ -172,16 +173,7 @@ async def _decided(desk: Desk, page: Callable[[Page], Answering], request: Reque
 
 def _room(tag: str) -> Environment:
     """Templates in one language."""
-    room = Environment(
-        loader=PackageLoader("vanished.publish.desk"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    room.install_gettext_translations(catalogue(tag), newstyle=True)  # type: ignore[attr-defined]
-    return room
+    return environment(tag, "vanished.publish.desk")
 
 
 def _tag(request: Request) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from vanished.model import SECOND, Micros
@@ -20,7 +19,8 @@ from vanished.publish.site.figures import OUTCOMES
 from vanished.publish.site.ledger import Loss
 from vanished.publish.site.links import StaticLinks
 from vanished.publish.site.lists import ALL, CAUSE, MONTH, Listing, cause_of
-from vanished.publish.tongues import NAMES, Tongue, catalogue
+from vanished.publish.templates import environment
+from vanished.publish.tongues import NAMES, Tongue
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self' file:; img-src 'self' file: data:;"
@@ -50,19 +50,7 @@ class Room:
     def __init__(self, tag: str, site: Site) -> None:
         self.tongue = Tongue(tag)
         self.site = site
-        self._environment = Environment(
-            loader=ChoiceLoader(
-                [PackageLoader("vanished.publish.site"), PackageLoader("vanished.publish.desk")]
-            ),
-            autoescape=select_autoescape(default=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        self._environment.install_gettext_translations(  # type: ignore[attr-defined]
-            catalogue(tag), newstyle=True
-        )
+        self._environment = environment(tag, "vanished.publish.site", "vanished.publish.desk")
         self._parts: Any = self._environment.get_template("parts.html").make_module(
             {"t": self.tongue, "w": words, "site": site}
         )
