@@ -274,7 +274,8 @@ def test_a_language_is_remembered_and_leads_nowhere_else(address: str, browser: 
     context = browser.new_context()
     page = context.new_page()
     page.goto(address + "/losses?cause=platform")
-    page.click("text=简体中文")
+    with page.expect_navigation(wait_until="load"):
+        page.click("text=简体中文")
     assert page.url.endswith("/losses?cause=platform")
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     page.goto(address + "/language/en?to=//evil.example/")
