@@ -1,0 +1,154 @@
+"""The language that the command line speaks, and its sentences in it.
+
+In: the arguments, VANISHED_LANGUAGE and the locale of whoever calls; then texts in English, filled
+in, as commands, reports and errors make them. Out: the same in English, 简体中文 or 繁體中文. Values
+stay as they are. What programs read is never given to this: --json, CSV, files, exit codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from vanished.errors import UsageError
+
+ENGLISH: Final = "en"
+NAMES: Final = ("en", "zh-Hans", "zh-Hant")
+"""What --language takes, besides names of locales such as zh_TW."""
+VARIABLE: Final = "VANISHED_LANGUAGE"
+_LOCALE: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
+_TRADITIONAL: Final = ("zh-hant", "zh-tw", "zh-hk", "zh-mo")
+_SENTENCES: Final = re.compile(r"(?<=[.;:!?]) (?=\S)")
+_CLOSED: Final = "。；：！？，、）”"  # no space follows these
+
+_spoken = [ENGLISH]  # of this process; set by `speaking` only, before a command runs
+
+
+def tag_of(wish: str) -> str | None:
+    """The language that a wish such as zh-Hant or zh_TW.UTF-8 means; None for none of ours."""
+    named = re.split(r"[.@]", wish.strip(), maxsplit=1)[0].replace("_", "-").lower()
+    if named.startswith(_TRADITIONAL):
+        return "zh-Hant"
+    language = named.partition("-")[0]
+    return {"zh": "zh-Hans", "en": ENGLISH}.get(language)
+
+
+def asked(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The language to speak: --language before the command, else the variable, else the locale.
+
+    A wish that means none of ours is English here; the option itself complains of it.
+    """
+    return tag_of(_option(words) or environment.get(VARIABLE) or _locale(environment)) or ENGLISH
+
+
+def _option(words: Sequence[str]) -> str:
+    given = iter(words)
+    for word in given:
+        if word == "--language":
+            return next(given, "")
+        if word.startswith("--language="):
+            return word.partition("=")[2]
+        if not word.startswith("-"):
+            break
+    return ""
+
+
+def _locale(environment: Mapping[str, str]) -> str:
+    return next((environment[name] for name in _LOCALE if environment.get(name)), "")
+
+
+def checked(wish: str | None) -> str | None:
+    """The wish, for an option. Raises UsageError where it means none of our languages."""
+    if wish and tag_of(wish) is None:
+        raise UsageError(f"'{wish}' is no language of ours; choose one of {', '.join(NAMES)}.")
+    return wish
+
+
+@contextmanager
+def speaking(tag: str) -> Iterator[str]:
+    """Speak a language as long as this is open."""
+    before, _spoken[0] = _spoken[0], tag
+    try:
+        yield tag
+    finally:
+        _spoken[0] = before
+
+
+def spoken() -> str:
+    """The tag of the language that is spoken now."""
+    return _spoken[0]
+
+
+def said(text: str) -> str:
+    """`text` in the language that is spoken, line by line; what no catalogue has stays English."""
+    if spoken() == ENGLISH or not text.strip():
+        return text
+    return "\n".join(map(_line, text.split("\n")))
+
+
+def _line(line: str) -> str:
+    """One line: as a row of sentences that are all known, else as one, else as far as known."""
+    body = line.strip()
+    if not body:
+        return line
+    parts = _SENTENCES.split(body)
+    row = [] if len(parts) == 1 else [_known(part) for part in parts]
+    if row and None not in row:
+        meant = _joined([one or "" for one in row])
+    else:
+        meant = _known(body) or _joined(_row(parts))
+    return line.replace(body, meant, 1)
+
+
+def _known(sentence: str) -> str | None:
+    from vanished.publish.sentences import translated
+
+    meant = translated(spoken(), sentence)
+    return None if meant == sentence else meant
+
+
+def _row(parts: Sequence[str]) -> list[str]:
+    """Sentences one after another; what only several of them together say is found, too."""
+    found, start = [], 0
+    while start < len(parts):
+        for end in range(len(parts), start, -1):
+            meant = _known(" ".join(parts[start:end]))
+            if meant is not None:
+                break
+        else:
+            end, meant = start + 1, parts[start]
+        found.append(meant)
+        start = end
+    return found
+
+
+def _joined(parts: Sequence[str]) -> str:
+    made = ""
+    for part in parts:
+        made += part if not made or made[-1] in _CLOSED else f" {part}"
+    return made
+
+
+class Speaker(Console):
+    """A console that says what it is given in the language that is spoken.
+
+    Sentences, heads and cells of tables that are plain strings are translated. A `Text` that is
+    printed is a line of ours, too; a `Text` in a cell is somebody's words, and stays.
+    """
+
+    def render_str(self, text: str, **given: Any) -> Text:  # type: ignore[override]
+        return super().render_str(said(text), **given)
+
+    def print(self, *things: Any, **given: Any) -> None:
+        shown = [_said_text(one) if isinstance(one, Text) else one for one in things]
+        super().print(*shown, **given)
+
+
+def _said_text(text: Text) -> Text:
+    meant = said(text.plain)
+    return text if meant == text.plain else Text(meant, style=text.style)
