@@ -27,8 +27,8 @@ class Help(typer.Context.formatter_class):  # type: ignore[misc]
     """Typer's form of help; wide characters count twice."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        self.write(_filled(f"{prefix or said('Usage:')} {prog} {args}", self.width, "", " " * 6))
-        self.write("\n")
+        line = f"{prefix or said('Usage:')}{prog} {args}"
+        self.write(_filled(line, self.width, "", " " * 6) + "\n")
 
     def write_heading(self, heading: str) -> None:
         self.write(f"{'':>{self.current_indent}}{said(heading)}:\n".replace(":\n", "：\n"))
@@ -96,8 +96,8 @@ def _complain(error: typer.TyperException) -> None:
         typer.echo(words, err=True)
         return
     if context is not None:
-        way = f"Try '{context.command_path} {context.help_option_names[0]}' for help."
-        typer.echo(f"{context.get_usage()}\n{said(way)}\n", err=True)
+        way = f"{said('Help:')}{context.command_path} {context.help_option_names[0]}"
+        typer.echo(f"{context.get_usage()}\n{way}\n", err=True)
     typer.echo(said(f"Error: {words}"), err=True)
 
 
@@ -112,7 +112,7 @@ def _remarked(words: str) -> str:
     found = _REMARKS.match(words)
     if found is None or found[2] is None or "  [" not in words:
         return said(words)
-    remarks = "; ".join(said(one) for one in found[2].split("; "))
+    remarks = "；".join(said(one) for one in found[2].split("; "))
     return f"{said(found[1])}  [{remarks}]"
 
 

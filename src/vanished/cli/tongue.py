@@ -88,7 +88,24 @@ def said(text: str) -> str:
     """`text` in the language that is spoken, line by line; what no catalogue has stays English."""
     if spoken() == ENGLISH or not text.strip():
         return text
-    return "\n".join(map(_line, text.split("\n")))
+    if "\n" in text:
+        from vanished.publish.sentences import whole
+
+        meant = whole(spoken(), text)
+        return "\n".join(map(_line, text.split("\n"))) if meant == text else meant
+    return _line(text)
+
+
+def said_paragraphs(text: str) -> str:
+    """`text` as `said`, where its lines are parts of paragraphs; lists in it keep their lines."""
+    if spoken() == ENGLISH:
+        return text
+    made = []
+    for paragraph in text.split("\n\n"):
+        flat = " ".join(paragraph.split())
+        meant = said(flat)
+        made.append(said(paragraph) if meant == flat or "\n  " in paragraph else meant)
+    return "\n\n".join(made)
 
 
 def _line(line: str) -> str:
@@ -96,6 +113,9 @@ def _line(line: str) -> str:
     body = line.strip()
     if not body:
         return line
+    choice = [_known(one) for one in body.split(" or ")]
+    if len(choice) > 1 and None not in choice:
+        return line.replace(body, "或".join(one or "" for one in choice), 1)
     parts = _SENTENCES.split(body)
     row = [] if len(parts) == 1 else [_known(part) for part in parts]
     if row and None not in row:

@@ -4,7 +4,8 @@ In: an English sentence as a refusal, a report or an analysis says it, with its 
 place. Out: the same in another language, or the sentence itself where no catalogue has it. A
 catalogue holds templates, "'{0}' is no address": the sentence that fits one gives the values,
 and those stay as they are unless they are words of ours, too. The template with the most words
-of its own wins. What platforms and authors wrote is a value, so it is never translated.
+of its own wins. What stands in quotation marks is a name, and stays in any case. What platforms and
+authors wrote is a value, so it is never translated.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ CATALOGUES: Final = ("commands", "refusals", "findings")
 """Files `locale/NAME.zh_Hans.po`: words of the command line, of errors, of analyses."""
 
 _PLACE: Final = re.compile(r"\{(\d+)\}")
+_QUOTES: Final = ("'", '"', "`", "“", "「")  # what stands in them is a name, and stays
 _FEW: Final = 12  # letters of its own; a template with fewer stands between single words only
 _DEEPEST: Final = 3  # a value that is a sentence with a value that is a sentence
 
 
 @cache
-def _known(tag: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
-    """Whole sentences, and patterns of those with values: those with most words first."""
+def _known(tag: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Whole sentences, and templates of those with values: those with most words first."""
     whole: dict[str, str] = {}
-    filled: list[tuple[int, re.Pattern[str], str]] = []
+    filled: list[tuple[str, str]] = []
     for name in CATALOGUES:
         place = files("vanished.publish").joinpath(f"locale/{name}.{tag.replace('-', '_')}.po")
         if not place.is_file():
@@ -40,13 +42,20 @@ def _known(tag: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]
                 continue
             said, meant = str(message.id), str(message.string)
             if _PLACE.search(said):
-                filled.append((len(_PLACE.sub("", said)), pattern(said), meant))
+                filled.append((said, meant))
             else:
                 whole[said] = meant
-    filled.sort(key=lambda one: -one[0])
-    return whole, [(regex, meant) for _, regex, meant in filled]
+    filled.sort(key=lambda one: -len(_PLACE.sub("", one[0])))
+    return whole, filled
 
 
+@cache
+def _own(template: str) -> str:
+    """The longest piece of a template's own words: whoever lacks it needs no closer look."""
+    return max(_PLACE.split(template)[::2], key=len)
+
+
+@cache
 def pattern(template: str) -> re.Pattern[str]:
     """What sentences of `template` look like; a place stands for anything, also for nothing."""
     parts = _PLACE.split(template)
@@ -72,11 +81,25 @@ def translated(tag: str, sentence: str, depth: int = 0) -> str:
     whole, filled = _known(tag)
     if sentence in whole:
         return whole[sentence]
-    for regex, meant in filled:
-        found = regex.fullmatch(sentence)
+    for said, meant in filled:
+        found = pattern(said).fullmatch(sentence) if _own(said) in sentence else None
         if found:
             parts = _PLACE.split(meant)
             for at in range(1, len(parts), 2):
-                parts[at] = translated(tag, found[f"p{parts[at]}"], depth + 1)
+                value = found[f"p{parts[at]}"]
+                quoted = parts[at - 1].endswith(_QUOTES)
+                parts[at] = value if quoted else _value(tag, value, depth + 1)
             return "".join(parts)
     return sentence
+
+
+def _value(tag: str, value: str, depth: int) -> str:
+    """What stands in a place, without the blanks around it where it is words of ours."""
+    bare = value.strip()
+    meant = translated(tag, bare, depth)
+    return value if meant == bare else meant
+
+
+def whole(tag: str, sentence: str) -> str:
+    """`sentence` where a catalogue has just this, of several lines perhaps; else itself."""
+    return sentence if tag == "en" else _known(tag)[0].get(sentence, sentence)
