@@ -1,8 +1,8 @@
 """Every text of ours that the command line can show, from its code.
 
-In: the tree of commands and the modules of the package. Out: templates, as `publish.sentences` takes
-them: words of help, refusals, and what commands and their reports say. For whoever translates
-(`python -m tests.cli.commands_said` lists what the catalogues lack) and for the tests that nothing
+In: the tree of commands and the modules of the package. Out: templates, as `publish.sentences`
+takes them: words of help, refusals, and what commands and their reports say. For whoever translates
+(`python -m tests.cli.commands_said` prints what the catalogues lack) and for the tests that nothing
 is lacking.
 """
 
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from babel.messages.pofile import read_po
 from typer.main import get_command
 
 import vanished
@@ -40,13 +42,15 @@ SAID_BY_PAGES = ("publish/desk", "publish/api", "publish/site/pages")
 REPORTS = (
     "cli", "archive/stamps", "archive/making.py", "archive/rotation.py", "archive/erasing.py",
     "archive/exporting.py", "archive/verify", "lab/demo.py", "lab/truth.py",
-    "lab/network_leftovers.py", "lab/network_place.py", "publish/report.py", "publish/plan.py", "publish/plan_shown.py",
+    "lab/network_leftovers.py", "lab/network_place.py", "publish/report.py",
+    "publish/plan.py", "publish/plan_shown.py",
     "publish/preview.py", "publish/copies.py", "publish/planned.py", "publish/dataset.py",
     "publish/takedowns.py", "publish/correction_cases.py", "publish/finding_shown.py",
     "publish/alerts/checking.py", "publish/alerts/courier.py", "publish/alerts/rounds.py",
     "publish/moments.py", "publish/site/building.py",
     "reach/beside.py", "reach/consent.py", "reach/destinations.py", "reach/keeping.py",
-    "reach/reading.py", "reach/reporting.py", "reach/told.py", "reach/told_app.py", "watch/canary_check.py",
+    "reach/reading.py", "reach/reporting.py", "reach/told.py", "reach/told_app.py",
+    "watch/canaries.py", "watch/canary_check.py",
     "watch/doctor", "watch/finding.py", "watch/importing.py", "watch/live.py",
     "watch/streams.py", "watch/tending.py", "watch/witnessing.py",
 )  # fmt: skip
@@ -56,12 +60,14 @@ NOT_WORDS = re.compile(
     r"|^[a-z_]+ = \W*\{0\}\W*$|^none 127|^i agree$|^(data|reason): \"|^# |^To \{0\}\{1\}"
     r"|^vanished media$"
 )
-"""Texts in the same functions that no person reads: patterns, SQL, TOML that is written, a reply."""
+"""Texts in the same functions that no person reads: patterns, SQL, TOML, programs, a reply."""
 MADE = (
-    "Usage:", "Options", "Arguments", "Commands", "Show this message and exit.", "Example:", "Help:",
+    "Usage:", "Options", "Arguments", "Commands", "Show this message and exit.", "Example:",
+    "Help:",
     "Error:", "Aborted!", "default:", "env var:", "required", "(dynamic)",
     "Missing argument '{0}'.", "Missing option '{0}'.", "Missing command.",
-    "No such command '{0}'.", "Did you mean {0}?", "Did you mean {0}, {1}?", "Did you mean {0}, {1}, {2}?",
+    "No such command '{0}'.", "Did you mean {0}?", "Did you mean {0}, {1}?",
+    "Did you mean {0}, {1}, {2}?",
     "No such option: {0}", "(Possible options: {0})", "Option '{0}' requires an argument.",
     "Option '{0}' does not take a value.", "Got unexpected extra argument(s) ({0})",
     "Invalid value for {0}: {1}", "'{0}' is not a valid int.",
@@ -77,6 +83,10 @@ MADE = (
     "none", "the observatory", "pseudonym key", "secret", "requests", "granted", "refused",
     "open", "withdrawn", "given", "{0} stay: {1}", "{0} without: {1}", "to {0}",
     "{0} by the ground {1}", "{0} away: none is told",
+    "You agreed: {0}, targets up to '{1}', {2}.",
+    "You refused: {0}, targets up to '{1}', {2}.", "Now watching {0} as {1}.",
+    "Already watching {0} as {1}.", "gone", "suspected", "returned", "flickering", "alive",
+    "accounts", "{0} suspected", "{0} moved", "{0} returned", "{0} flickering", "{0} unknown",
     "yes  apps:", "yes  news:", "yes  sensitive:", "no  apps:", "no  news:", "no  sensitive:",
     "How far you go. You agree to targets up to this class:",
     "blocked by {0}", "likely_blocked by {0}", ", {0} kB/s, watched for {1} s{2}",
@@ -96,7 +106,8 @@ def more() -> dict[str, str]:
     found = dict.fromkeys(MADE, "made of words")
     found.update((rule.says, "rules.toml") for rule in ruleset().rules)
     found.update((one.says, "risk") for one in Risk)
-    found.update((registry.about(one), "sources") for one in registry.platforms())
+    for platform in registry.platforms():
+        found[registry.about(platform)] = found[registry.canary(platform)] = "sources"
     found.update((one.value, "gate") for one in [*Why, *NoWords])
     found.update(dict.fromkeys([report.CAVEAT, report.WITHHELD, plan_shown.CAVEAT], "caveats"))
     read = consent._TEXT.format(country="{0}", classes="")
@@ -184,7 +195,7 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunction
 
 
 def _worded(node: ast.AST) -> Iterator[str]:
-    """Templates of the largest texts inside a function's body that read like words of a language."""
+    """Templates of the largest texts inside a function's body that read like words."""
     for field, below in ast.iter_fields(node):
         if field in ("decorator_list", "returns", "annotation") or isinstance(below, ast.arguments):
             continue
@@ -204,11 +215,22 @@ def _words(text: str) -> bool:
 
 
 _FOREIGN = re.compile(
-    r"^\s*(select|create|insert|with|update|delete|pragma|copy|attach|union|where|from|order) ", re.I
+    r"^\s*(select|create|insert|with|update|delete|pragma|copy|attach|union|where|from|order) ",
+    re.I,
 )
 
 
+def main() -> None:
+    """Print what the catalogues of a language lack, as they would hold it."""
+    for tag in sys.argv[1:] or ("zh_Hans", "zh_Hant"):
+        known: set[str] = set()
+        for name in ("commands", "refusals"):
+            with (SOURCE / f"publish/locale/{name}.{tag}.po").open("rb") as file:
+                known.update(str(one.id) for one in read_po(file) if one.string)
+        for text, where in all_said().items():
+            if text not in known:
+                print(f'# {where}\nmsgid {json.dumps(text, ensure_ascii=False)}\nmsgstr ""\n')
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        for text, where in globals()[name]().items():
-            print(f"{where}\t{text!r}")
+    main()

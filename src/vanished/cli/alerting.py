@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vanished.cli.app import Folder, Json, app, say
+from vanished.cli.tongue import said
 
 if TYPE_CHECKING:
     from vanished.publish.alerts.rounds import Round
@@ -71,7 +72,7 @@ def run(
             return
         for each in done.told:
             if once or dry_run or each.outcome is not None:
-                typer.echo(each.text())
+                typer.echo(said(each.text()))
 
     failed = asyncio.run(
         run_folder(folder, tell, once=once, dry=dry_run, since=parse_moment(since, "--since"))

@@ -9,33 +9,30 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 import typer
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 
-from vanished.cli.tongue import said
+from vanished.cli.tongue import filled, said
 
 _REMARKS: Final = re.compile(r"^(.*?)(?:\s*\[([^\[\]]*)\])?$", re.DOTALL)
-_WORDS: Final = re.compile(r"\s+|[!-~]+|[^\s!-~]")
-_NOT_FIRST: Final = "，。；：、！？）”》…"  # no line begins with these
 
 
-class Help(typer.Context.formatter_class):  # type: ignore[misc]
+class Help(typer.Context.formatter_class):  # type: ignore[misc, valid-type]
     """Typer's form of help; wide characters count twice."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         line = f"{prefix or said('Usage:')}{prog} {args}"
-        self.write(_filled(line, self.width, "", " " * 6) + "\n")
+        self.write(filled(line, self.width, "", " " * 6) + "\n")
 
     def write_heading(self, heading: str) -> None:
         self.write(f"{'':>{self.current_indent}}{said(heading)}:\n".replace(":\n", "：\n"))
 
     def write_text(self, text: str) -> None:
         indent = " " * self.current_indent
-        paragraphs = [_filled(one, self.width, indent, indent) for one in text.split("\n\n")]
+        paragraphs = [filled(one, self.width, indent, indent) for one in text.split("\n\n")]
         self.write("\n\n".join(paragraphs) + "\n")
 
     def write_dl(
@@ -51,8 +48,8 @@ class Help(typer.Context.formatter_class):  # type: ignore[misc]
             if not second:
                 self.write(f"{head}\n" if head else "")
                 continue
-            filled = _filled(_remarked(second), max(self.width, len(beside) + 12), beside, beside)
-            self.write(head + filled[len(head) :] + "\n")
+            lines = filled(_remarked(second), max(self.width, len(beside) + 12), beside, beside)
+            self.write(head + lines[len(head) :] + "\n")
 
 
 def translate(command: Any) -> None:
@@ -114,18 +111,3 @@ def _remarked(words: str) -> str:
         return said(words)
     remarks = "；".join(said(one) for one in found[2].split("; "))
     return f"{said(found[1])}  [{remarks}]"
-
-
-def _filled(text: str, width: int, first: str, other: str) -> str:
-    """`text` in lines of at most `width` cells; Chinese breaks anywhere but before a sign."""
-    lines, line, room = [], first, cell_len(first)
-    for word in _WORDS.findall(text):
-        for part in chop_cells(word, max(width - len(other), 1)):
-            fits = room + cell_len(part) <= width or part in _NOT_FIRST
-            if not fits:
-                lines.append(line.rstrip())
-                line, room = other, len(other)
-            if not (part.isspace() and line == other and lines):
-                line += part
-                room += cell_len(part)
-    return "\n".join([*lines, line.rstrip()])

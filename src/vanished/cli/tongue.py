@@ -1,7 +1,7 @@
 """The language that the command line speaks, and its sentences in it.
 
 In: the arguments, VANISHED_LANGUAGE and the locale of whoever calls; then texts in English, filled
-in, as commands, reports and errors make them. Out: the same in English, 简体中文 or 繁體中文. Values
+in, as commands, reports and errors make them. Out: the same in the language that is spoken. Values
 stay as they are. What programs read is never given to this: --json, CSV, files, exit codes.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
@@ -24,7 +25,9 @@ VARIABLE: Final = "VANISHED_LANGUAGE"
 _LOCALE: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 _TRADITIONAL: Final = ("zh-hant", "zh-tw", "zh-hk", "zh-mo")
 _SENTENCES: Final = re.compile(r"(?<=[.;:!?]) (?=\S)")
-_CLOSED: Final = "。；：！？，、）”"  # no space follows these
+_CLOSED: Final = "。；：！？，、）”」"  # no space follows these
+_WORDS: Final = re.compile(r"\s+|[!-~]+|[^\s!-~]")
+_NOT_FIRST: Final = "，。；：、！？）》”」…"  # no line begins with these
 
 _spoken = [ENGLISH]  # of this process; set by `speaking` only, before a command runs
 
@@ -113,9 +116,6 @@ def _line(line: str) -> str:
     body = line.strip()
     if not body:
         return line
-    choice = [_known(one) for one in body.split(" or ")]
-    if len(choice) > 1 and None not in choice:
-        return line.replace(body, "或".join(one or "" for one in choice), 1)
     parts = _SENTENCES.split(body)
     row = [] if len(parts) == 1 else [_known(part) for part in parts]
     if row and None not in row:
@@ -126,10 +126,16 @@ def _line(line: str) -> str:
 
 
 def _known(sentence: str) -> str | None:
+    """What a catalogue has for it, also where a stop or a capital was put to words of ours."""
     from vanished.publish.sentences import translated
 
-    meant = translated(spoken(), sentence)
-    return None if meant == sentence else meant
+    bare = sentence.removesuffix(".")
+    stop = "。" if bare != sentence else ""
+    for form, end in ((sentence, ""), (bare, stop), (bare[:1].lower() + bare[1:], stop)):
+        meant = translated(spoken(), form)
+        if meant != form:
+            return meant + end
+    return None
 
 
 def _row(parts: Sequence[str]) -> list[str]:
@@ -161,14 +167,39 @@ class Speaker(Console):
     printed is a line of ours, too; a `Text` in a cell is somebody's words, and stays.
     """
 
-    def render_str(self, text: str, **given: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **given: Any) -> Text:
         return super().render_str(said(text), **given)
 
     def print(self, *things: Any, **given: Any) -> None:
-        shown = [_said_text(one) if isinstance(one, Text) else one for one in things]
-        super().print(*shown, **given)
+        if spoken() != ENGLISH:
+            width = 0 if given.get("soft_wrap") else self.width
+            things = tuple(_shown(one, width) for one in things)
+        super().print(*things, **given)
 
 
-def _said_text(text: Text) -> Text:
-    meant = said(text.plain)
-    return text if meant == text.plain else Text(meant, style=text.style)
+def _shown(thing: object, width: int) -> object:
+    """A text in the language that is spoken, in lines of `width` cells (0: as they are)."""
+    text = thing.plain if isinstance(thing, Text) else thing
+    if not isinstance(text, str):
+        return thing
+    meant = said(text)
+    if width and meant != text:
+        meant = "\n".join(filled(line, width) for line in meant.split("\n"))
+    return Text(meant, style=thing.style) if isinstance(thing, Text) else meant
+
+
+def filled(text: str, width: int, first: str = "", other: str = "") -> str:
+    """`text` in lines of at most `width` cells; Chinese breaks anywhere but before a sign.
+
+    `first` begins the first line, `other` all others.
+    """
+    lines, line, room = [], first, cell_len(first)
+    for word in _WORDS.findall(text):
+        for part in chop_cells(word, max(width - len(other), 1)):
+            if room + cell_len(part) > width and part not in _NOT_FIRST and line.strip():
+                lines.append(line.rstrip())
+                line, room = other, len(other)
+            if not (part.isspace() and line == other and lines):
+                line += part
+                room += cell_len(part)
+    return "\n".join([*lines, line.rstrip()])

@@ -90,6 +90,17 @@ def translated(tag: str, sentence: str, depth: int = 0) -> str:
                 quoted = parts[at - 1].endswith(_QUOTES)
                 parts[at] = value if quoted else _value(tag, value, depth + 1)
             return "".join(parts)
+    return _listed(tag, sentence, depth)
+
+
+def _listed(tag: str, sentence: str, depth: int) -> str:
+    """A list of words that are all known, word by word; else itself."""
+    for sign, meant in ((", ", "、"), (" or ", "或")):
+        words = sentence.split(sign)
+        if len(words) > 1:
+            said = [translated(tag, word, depth + 1) for word in words]
+            if all(one != word for one, word in zip(said, words, strict=True)):
+                return meant.join(said)
     return sentence
 
 
