@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ MADE = (
     ", {0} kB/s, usable at {1}", ", first page after {0} s{1}", ", watched for {0} s{1}",
     "{0} · {1} looks ({2}/s, {3} failed) · {4} new posts · backlog {5}, {6} · {7} lost,"
     " {8} returned · {9}",
-    "To {0}:", "To {0} (waits: {1}):", "right", "WRONG", "No such file or directory",
+    "{0}: message {1} about {2} events: {3} (try {4}; again from {5} on)",
+    "{0}: message {1} about {2} events: {3} (try {4}; {5})", "To {0}:", "To {0} (waits: {1}):", "right", "WRONG", "No such file or directory",
     "Permission denied", "Is a directory", "Not a directory", "File exists",
     "No space left on device", "Read-only file system", "Address already in use",
     "Connection refused", "Directory not empty",
@@ -115,6 +117,7 @@ def more() -> dict[str, str]:
     return found
 
 
+@cache
 def all_said() -> dict[str, str]:
     """Everything, without the blanks around it."""
     found = {**more(), **helps(), **refusals(), **parts(), **reports()}
@@ -136,6 +139,7 @@ def _helps(command: Any, path: str) -> Iterator[tuple[str, str]]:
         yield from _helps(below, f"{path} {name}")
 
 
+@cache
 def refusals() -> dict[str, str]:
     """Sentences of errors, and the parts that they are made of, each with its module."""
     found: dict[str, str] = {}
@@ -183,9 +187,12 @@ def reports() -> dict[str, str]:
     return found
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for file in sorted(SOURCE.rglob("*.py")):
-        yield str(file.relative_to(SOURCE)), ast.parse(file.read_text(encoding="utf-8"))
+@cache
+def _modules() -> list[tuple[str, ast.Module]]:
+    return [
+        (str(file.relative_to(SOURCE)), ast.parse(file.read_text(encoding="utf-8")))
+        for file in sorted(SOURCE.rglob("*.py"))
+    ]
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -23,6 +23,7 @@ from tests.cli.commands_said import all_said
 from vanished.cli import app, help_shown, tongue
 from vanished.cli.tongue import Speaker, asked, said, said_paragraphs, speaking, tag_of
 from vanished.errors import UsageError
+from vanished.publish.sentences import translated
 from vanished.reach import consent
 from vanished.reach.risk import Risk
 
@@ -234,3 +235,15 @@ def test_the_consent_is_read_in_ones_own_language(tag: str) -> None:
     assert ENGLISH_SENTENCE.search(read) is None, read
     assert "vanished reach consent --withdraw" in read
     assert len(read.split("\n\n")) == len(consent.text("CN", Risk.NEWS).split("\n\n"))
+
+
+@pytest.mark.parametrize("tag", CHINESE)
+def test_each_template_is_known_from_its_own_sentences(tag: str) -> None:
+    """No other template may claim a sentence and mix up what stands in it."""
+    for text, meant in catalogue(tag).items():
+        if "}{" not in text:  # where one value ends there, nobody can tell
+            assert translated(tag, _filled(text)) == _filled(meant)
+
+
+def _filled(template: str) -> str:
+    return PLACE.sub(lambda place: f"v{place[0][1:-1]}q", template)

@@ -72,7 +72,8 @@ def run(
             return
         for each in done.told:
             if once or dry_run or each.outcome is not None:
-                typer.echo(said(each.text()))
+                line, sign, message = each.text().partition("\n")  # a message is shown as it is
+                typer.echo(said(line) + sign + message)
 
     failed = asyncio.run(
         run_folder(folder, tell, once=once, dry=dry_run, since=parse_moment(since, "--since"))
