@@ -48,12 +48,15 @@ REPORTS = (
     "publish/preview.py", "publish/copies.py", "publish/planned.py", "publish/dataset.py",
     "publish/takedowns.py", "publish/correction_cases.py", "publish/finding_shown.py",
     "publish/alerts/checking.py", "publish/alerts/courier.py", "publish/alerts/rounds.py",
-    "publish/moments.py", "publish/site/building.py",
+    "publish/moments.py", "publish/site/building.py", "publish/month.py", "publish/finding_run.py",
+    "publish/desk/serving.py", "publish/desk/finder.py", "archive/advice.py",
     "reach/beside.py", "reach/consent.py", "reach/destinations.py", "reach/keeping.py",
     "reach/reading.py", "reach/reporting.py", "reach/told.py", "reach/told_app.py",
     "watch/canaries.py", "watch/canary_check.py",
     "watch/doctor", "watch/finding.py", "watch/importing.py", "watch/live.py",
-    "watch/streams.py", "watch/tending.py", "watch/witnessing.py",
+    "watch/ledger.py", "watch/logins.py", "watch/loop.py", "watch/picturing.py",
+    "watch/picture_worker.py", "watch/resuming.py", "watch/streams.py", "watch/tending.py",
+    "watch/witnessing.py",
 )  # fmt: skip
 
 NOT_WORDS = re.compile(
@@ -82,7 +85,7 @@ MADE = (
     "network", "moved", "unknown",
     "posts", "cause", "budget", "retired", "host", "never", "mean\ndelay", "looks\ntake",
     "none", "the observatory", "pseudonym key", "secret", "requests", "granted", "refused",
-    "open", "withdrawn", "given", "{0} stay: {1}", "{0} without: {1}", "to {0}",
+    "open", "withdrawn", "given", "{0} stay:", "{0} without:", "to {0}",
     "{0} by the ground {1}", "{0} away: none is told",
     "You agreed: {0}, targets up to '{1}', {2}.",
     "You refused: {0}, targets up to '{1}', {2}.", "Now watching {0} as {1}.",
@@ -95,7 +98,10 @@ MADE = (
     "{0} · {1} looks ({2}/s, {3} failed) · {4} new posts · backlog {5}, {6} · {7} lost,"
     " {8} returned · {9}",
     "{0}: message {1} about {2} events: {3} (try {4}; again from {5} on)",
-    "{0}: message {1} about {2} events: {3} (try {4}; {5})", "To {0}:", "To {0} (waits: {1}):", "right", "WRONG", "No such file or directory",
+    "{0}: message {1} about {2} events: {3} (try {4}; {5})",
+    "byte {0}:", "stream {0}:", "{0}, line {1}:", "{0} of {1} work.",
+    "To {0}:", "To {0} (waits: {1}):", "right", "WRONG",
+    "No such file or directory",
     "Permission denied", "Is a directory", "Not a directory", "File exists",
     "No space left on device", "Read-only file system", "Address already in use",
     "Connection refused", "Directory not empty",

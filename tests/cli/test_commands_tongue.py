@@ -216,6 +216,8 @@ def test_a_console_speaks_and_leaves_the_words_of_others(tmp_path: Path) -> None
          "已把 3 份收据写入 x。为保护作者，有 2 份抓取记录不予导出。"),
         ("o: sound\n  not proven: since when: no witness and no stamp is in a receipt",
          "o: 完好\n  不能证明：始于何时：收据中没有见证者，也没有时间戳"),
+        ("o/observatory.toml:1: the file has no key 'foo'; known keys: net, log.",
+         "o/observatory.toml:1: 该文件没有键“foo”；已知的键：net, log。"),
         ("the platform wrote this", "the platform wrote this"),
         ("observatory.toml:3: keep is 'x'; it must be true or false.",
          "observatory.toml:3: keep 是 'x'；须为 true 或 false。"),
@@ -242,8 +244,10 @@ def test_each_template_is_known_from_its_own_sentences(tag: str) -> None:
     """No other template may claim a sentence and mix up what stands in it."""
     for text, meant in catalogue(tag).items():
         if "}{" not in text:  # where one value ends there, nobody can tell
-            assert translated(tag, _filled(text)) == _filled(meant)
+            assert translated(tag, _filled(text, "")) == _filled(meant, "")
+            told = translated(tag, _filled(text, " "))  # a value of two words
+            assert told in (_filled(meant, " "), _filled(text, " "))
 
 
-def _filled(template: str) -> str:
-    return PLACE.sub(lambda place: f"v{place[0][1:-1]}q", template)
+def _filled(template: str, blank: str) -> str:
+    return PLACE.sub(lambda place: f"v{place[0][1:-1]}{blank}q", template)

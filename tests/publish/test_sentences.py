@@ -32,7 +32,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("'xy' is no number.", "“xy”不是数字。"),
         ("'page' is no number.", "“page”不是数字。"),
-        ("3 of page", "网页 中的 3"),
+        ("3 of page", "网页中的 3"),
         ("it is 'x' of y", "it is 'x' of y"),
         ("'a\nb' is no address of the web; write http://….", "“a\nb”不是网址；请写 http://…。"),
         ("3 of 7", "7 中的 3"),

@@ -112,17 +112,9 @@ def said_paragraphs(text: str) -> str:
 
 
 def _line(line: str) -> str:
-    """One line: as a row of sentences that are all known, else as one, else as far as known."""
+    """One line, as the row of sentences that leaves the least of it English."""
     body = line.strip()
-    if not body:
-        return line
-    parts = _SENTENCES.split(body)
-    row = [] if len(parts) == 1 else [_known(part) for part in parts]
-    if row and None not in row:
-        meant = _joined([one or "" for one in row])
-    else:
-        meant = _known(body) or _joined(_row(parts))
-    return line.replace(body, meant, 1)
+    return line.replace(body, _joined(_row(_SENTENCES.split(body))), 1) if body else line
 
 
 def _known(sentence: str) -> str | None:
@@ -139,18 +131,27 @@ def _known(sentence: str) -> str | None:
 
 
 def _row(parts: Sequence[str]) -> list[str]:
-    """Sentences one after another; what only several of them together say is found, too."""
-    found, start = [], 0
-    while start < len(parts):
+    """Sentences one after another; a template may take several of them together.
+
+    Of all ways to divide the row this is the one with the fewest letters left, then with the
+    longest pieces: from the end on, the best rest of each place is kept.
+    """
+    best: list[tuple[int, list[str]]] = [(0, [])]  # for the rest from each place on, last first
+    for start in reversed(range(len(parts))):
+        ways = []
         for end in range(len(parts), start, -1):
-            meant = _known(" ".join(parts[start:end]))
-            if meant is not None:
-                break
-        else:
-            end, meant = start + 1, parts[start]
-        found.append(meant)
-        start = end
-    return found
+            text = " ".join(parts[start:end])
+            meant = _known(text)
+            if meant is None and end > start + 1:
+                continue
+            left, rest = best[len(parts) - end]
+            ways.append((left + _english(meant or text), [meant or text, *rest]))
+        best.append(min(ways, key=lambda way: way[0]))
+    return best[-1][1]
+
+
+def _english(text: str) -> int:
+    return sum(letter.isascii() and letter.isalpha() for letter in text)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ CATALOGUES: Final = ("commands", "refusals", "findings")
 
 _PLACE: Final = re.compile(r"\{(\d+)\}")
 _QUOTES: Final = ("'", '"', "`", "“", "「")  # what stands in them is a name, and stays
-_FEW: Final = 12  # letters of its own; a template with fewer stands between single words only
+_FEW: Final = 12  # letters of its own; a template with fewer stands between single words only,
+_FEW_WITH_SIGNS: Final = 10  # unless it has signs, which count twice
 _DEEPEST: Final = 3  # a value that is a sentence with a value that is a sentence
 
 
@@ -59,7 +60,7 @@ def _own(template: str) -> str:
 def pattern(template: str) -> re.Pattern[str]:
     """What sentences of `template` look like; a place stands for anything, also for nothing."""
     parts = _PLACE.split(template)
-    value = ".*?" if sum(map(str.isalpha, "".join(parts[::2]))) >= _FEW else r"\S*?"
+    value = ".*?" if _telling("".join(parts[::2])) else r"\S*?"
     seen: set[str] = set()
     made = []
     for number, part in enumerate(parts):
@@ -71,6 +72,13 @@ def pattern(template: str) -> re.Pattern[str]:
             seen.add(part)
             made.append(f"(?P<p{part}>{value})")
     return re.compile("".join(made), re.DOTALL)
+
+
+def _telling(own: str) -> bool:
+    """Whether a template's own words are so many that values of several words may stand in it."""
+    letters = sum(map(str.isalpha, own))
+    signs = sum(not (sign.isalnum() or sign.isspace()) for sign in own)
+    return letters >= _FEW or (signs > 0 and letters + 2 * signs >= _FEW_WITH_SIGNS)
 
 
 @lru_cache(4096)
@@ -89,6 +97,9 @@ def translated(tag: str, sentence: str, depth: int = 0) -> str:
                 value = found[f"p{parts[at]}"]
                 quoted = parts[at - 1].endswith(_QUOTES)
                 parts[at] = value if quoted else _value(tag, value, depth + 1)
+                if parts[at] != value:  # Chinese stands beside Chinese without a blank
+                    parts[at - 1] = parts[at - 1].rstrip(" ")
+                    parts[at + 1] = parts[at + 1].lstrip(" ")
             return "".join(parts)
     return _listed(tag, sentence, depth)
 
