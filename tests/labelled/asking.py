@@ -26,10 +26,11 @@ from tests.sources.xmpp_bosh import Archive, Service
 from vanished.archive.settings import Settings
 from vanished.judge import judge, next_look_s
 from vanished.lab.clock import SteppedClock
+from vanished.lab.source import LabSource
 from vanished.model import ALIVE, DAY, SECOND, Kind, Observation, Post, State, Verdict
 from vanished.net.door import Door, DoorSettings
 from vanished.net.politeness import Politeness
-from vanished.sources import registry
+from vanished.sources import Source, registry
 
 START = 20_500 * DAY
 MOST_LOOKS = 12
@@ -139,7 +140,7 @@ async def _class(case: Case, platform: Platform) -> str:
 async def verdict(case: Case, platform: Platform) -> tuple[Verdict, list[Observation]]:
     """Look at the post as often as the judge wants, and judge. The looks come along."""
     clock = SteppedClock(START)
-    source = registry.source(case.platform, _named, _settings(case, platform.port))
+    source = _source(case, platform.port)
     post: Post = source.post(case.subject)  # every source has it
     before = Observation(post.key, START - DAY, START - DAY + SECOND, ALIVE)
     seen: list[Observation] = []
@@ -160,6 +161,14 @@ async def verdict(case: Case, platform: Platform) -> tuple[Verdict, list[Observa
                 wait_s = IDLE_S
             clock.jump(clock.now() + round(wait_s * SECOND))
     return found, seen
+
+
+def _source(case: Case, port: int) -> Source:
+    """The platform's own source; the simulated platform's is no source of the product."""
+    settings = _settings(case, port)
+    if case.platform == LabSource.platform:
+        return LabSource(_named, settings.sources[case.platform])
+    return registry.source(case.platform, _named, settings)
 
 
 def _room(case: Case) -> Service:

@@ -56,7 +56,12 @@ class Client:
         }  # fmt: skip
         got: list[Message] = []
 
+        asked = asyncio.Event()
+
         async def receive() -> Message:
+            if asked.is_set():  # whoever asked stays and waits
+                await asyncio.Event().wait()
+            asked.set()
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Message) -> None:

@@ -37,9 +37,10 @@ from vanished.model import (
     Version,
     failed,
 )
-from vanished.publish.findings import About, Found, Generation, shelf_inode
+from vanished.publish.findings import About, Found, Generation
 from vanished.publish.shelf import Filter, Shelf, fill
 from vanished.publish.shelf.filters import Meanings
+from vanished.publish.shelf.layout import making
 from vanished.publish.table_files import csv_of
 
 START: Micros = 1_700_006_400 * SECOND  # midnight, UTC
@@ -108,7 +109,7 @@ def plant(folder: Path) -> None:
     with Shelf(folder, Meanings({}, {})) as shelf:
         posts = [row["post"] for row in shelf.losses(Filter(state="any"), rows=POSTS).rows]
         now = shelf.now()
-    generation = Generation(shelf_inode(folder))
+    generation = Generation(making(folder))
     for number, name in enumerate(FOUND):
         bad = HOSTILE[number % len(HOSTILE)]
         columns = ["row", "term", "text", "story", "targets", "share", "begin", "end", "removed",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -154,3 +157,22 @@ def test_the_cookie_is_for_this_site_alone(desk: Client) -> None:
     assert "httponly" in cookie
     assert "set-cookie" not in desk.get("/review").headers
     assert 'name="token"' not in desk.get("/losses").text
+
+
+def test_a_dashboard_that_cannot_start_says_why_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
+    desk_world.make(tmp_path / "o")
+    with sqlite3.connect(tmp_path / "o" / "present.sqlite") as present:
+        present.execute("update alembic_version set version_num = '0001'")
+    present.close()
+    code = "from vanished.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve", "-o", str(tmp_path / "o"), "--port", "0"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "has schema 0001" in done.stderr
+    assert "Traceback" not in done.stderr

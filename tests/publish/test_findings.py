@@ -18,9 +18,10 @@ from vanished.errors import StorageError
 from vanished.lab.clock import SteppedClock
 from vanished.publish.desk import finder as finder_of
 from vanished.publish.desk.finder import Finder, FinderSettings
-from vanished.publish.findings import About, Findings, Generation, shelf_inode
-from vanished.publish.shelf import fill
-from vanished.publish.shelf.layout import path_of
+from vanished.publish.findings import About, Findings, Generation
+from vanished.publish.shelf import Shelf, fill
+from vanished.publish.shelf.filters import Meanings
+from vanished.publish.shelf.layout import making, path_of
 
 RUN_S = 120
 
@@ -57,7 +58,8 @@ def test_a_run_finds_and_keeps_everything(folder: Path) -> None:
     kept = Findings(folder)
     made = kept.about()
     assert made is not None
-    assert made.version == 1
+    with Shelf(folder, Meanings({}, {})) as shelf:
+        assert made.version == shelf.version
     assert set(made.parts) == set(desk_world.FOUND)
     for name in made.parts:
         found = kept.found(name)
@@ -77,7 +79,7 @@ def test_a_run_is_begun_only_when_it_is_time(folder: Path, monkeypatch: pytest.M
     """A dashboard on a busy watch must not compute all the time."""
     begun: list[int] = []
     monkeypatch.setattr(Finder, "_begin", lambda self, version: begun.append(version))
-    generation = Generation(shelf_inode(folder))
+    generation = Generation(making(folder))
     now = desk_world.START
     generation.keep(folder, about(now, version=1))
     clock = SteppedClock(now)
@@ -94,7 +96,7 @@ def test_a_run_is_begun_only_when_it_is_time(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_run_that_fails_says_why_and_leaves_what_was(folder: Path) -> None:
-    generation = Generation(shelf_inode(folder))
+    generation = Generation(making(folder))
     generation.keep(folder, about(1, version=0))
     before = Findings(folder).newest()
     finder = Finder(folder, FinderSettings(every_s=0.001, memory=64 << 20))
@@ -132,7 +134,7 @@ def test_who_is_forgotten_is_in_no_finding(folder: Path) -> None:
     """The folder goes with the shelf, and a run that began before brings nothing back."""
     desk_world.plant(folder)
     assert Findings(folder).found("terms")
-    late = Generation(shelf_inode(folder))
+    late = Generation(making(folder))
     late.files["terms.json"] = b"{}"
     with Observatory.open(folder, write=True) as observatory:
         observatory.forget_rows([sorted(observatory.first_sights())[0]])
@@ -147,7 +149,7 @@ def test_who_is_forgotten_is_in_no_finding(folder: Path) -> None:
 
 def test_a_generation_counts_as_a_whole(folder: Path) -> None:
     """What stands half written is not read; an old one goes when a newer counts."""
-    first = Generation(shelf_inode(folder))
+    first = Generation(making(folder))
     first.files["terms.json"] = json.dumps(
         {"name": "terms", "title": "", "question": "", "shown": []}
     ).encode()
@@ -158,7 +160,7 @@ def test_a_generation_counts_as_a_whole(folder: Path) -> None:
     assert kept.story_of("c") == ""  # told once
     (path_of(folder).parent / "findings" / "g2").mkdir()
     assert kept.newest() == "g1"
-    Generation(shelf_inode(folder)).keep(folder, about(3))
+    Generation(making(folder)).keep(folder, about(3))
     assert sorted(p.name for p in (path_of(folder).parent / "findings").iterdir()) == [
         "g3", "newest",
     ]  # fmt: skip

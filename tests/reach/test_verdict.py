@@ -12,7 +12,7 @@ from vanished.lab.reach_records import measure
 from vanished.reach.facts import FACTS, facts
 from vanished.reach.observation import observe
 from vanished.reach.ooni_json import from_json, to_json
-from vanished.reach.record import Canary, Measurement, Ours
+from vanished.reach.record import Canary, Measurement, Ours, Throughput
 from vanished.reach.rules import Reach, load, ruleset
 from vanished.reach.verdict import PARTIAL, may_name_network, noted, verdict
 
@@ -256,3 +256,27 @@ def test_quic_is_not_blamed_where_the_address_is_stopped_at_times(quic: str) -> 
     first = ruleset().holding({quic, "ip_drop_some", "reached_secure"})[0]
     assert (first.layer, first.mechanism) == ("ip", "drop")
     assert ruleset().holding({quic, "reached_secure"})[0].layer == "quic"
+
+
+@pytest.mark.parametrize(
+    ("target", "control", "rule"),
+    [
+        ((1e4,) * 8, 1e6, "throttled"),
+        ((1e4, 1e4, 1e4, *[1e6] * 5), 1e6, "throttled-some"),
+        ((1e4, 1e4, *[1e6] * 6), 1e6, ""),  # two may be chance
+        ((1e4, 1e4, 1e4, *[1e6] * 5), 5e4, ""),  # so it is to the control
+    ],
+)
+def test_a_page_that_is_slow_at_times_is_impaired(
+    target: tuple[float, ...], control: float, rule: str
+) -> None:
+    """A censor that slows three connections in four lets the median of a few look fine."""
+    measurement = measure("clean", 1)
+    keys = measurement.keys
+    assert keys.x_vanished
+    block = replace(
+        keys.x_vanished, throughput=Throughput(target, (control,) * 3, (1e6,) * 3, (1e6,) * 3)
+    )
+    said = verdict(replace(measurement, test_keys=replace(keys, x_vanished=block)))
+    assert (rule in said.rules, said.state is Reach.IMPAIRED) == (bool(rule),) * 2
+    assert not said.stopped

@@ -373,7 +373,7 @@ def _block_of(run: _Run) -> Ours:
         other = (there,) if run.form == "throttling" else (here,)
         throughput = Throughput(drawn, (there,), other)
     return Ours(
-        ruleset="reach/2",
+        ruleset="reach/3",
         attempts=TRIES,
         canary=Canary("canary.example", not dead, "generic_timeout_error" if dead else None),
         control=ControlSummary(

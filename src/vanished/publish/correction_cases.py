@@ -139,7 +139,7 @@ class _Mask:
         text = scrubbed(text, self._names)
         for number, each in enumerate(self._ids):
             mark = f"\ue000{chr(0xE100 + number)}\ue001"
-            text = text.replace(mark, _alike(self._secret, each))
+            text = text.replace(mark, _alike_id(self._secret, each))
         return text.replace("{{", "{ {")
 
     def body(self, text: str, kind: str) -> str:
@@ -164,7 +164,7 @@ class _Mask:
 
     def _replaced(self, text: str) -> str:
         for each in self._ids:
-            text = text.replace(each, _alike(self._secret, each))
+            text = text.replace(each, _alike_id(self._secret, each))
         return text
 
 
@@ -189,6 +189,12 @@ _PLACES: Final = frozenset(
     ("status", "statuses", "detail", "posts", "post", "p", "s", "watch", "u", "user", "users",
      "profile", "video", "comments", "r", "stories", "article", "articles", "news", "http", "www")
 )  # fmt: skip
+
+
+def _alike_id(secret: str, ident: str) -> str:
+    """Other letters and digits of an id. A letter before it stays: it often tells what kind of id
+    it is, and sources refuse another."""
+    return ident[0] + _alike(secret, ident[1:]) if ident[0].isalpha() else _alike(secret, ident)
 
 
 def _alike(secret: str, text: str) -> str:

@@ -19,10 +19,11 @@ from vanished.clock import SystemClock
 from vanished.errors import VanishedError
 from vanished.explain.window import Window
 from vanished.model import DAY
-from vanished.publish.findings import About, Generation, shelf_inode
+from vanished.publish.findings import About, Generation
 from vanished.publish.month import Made, MonthSettings, make_parts
 from vanished.publish.past import past_of
 from vanished.publish.shelf.filters import Meanings
+from vanished.publish.shelf.layout import making
 from vanished.publish.shelf.reading import Shelf
 
 NICE: Final = 15
@@ -33,7 +34,7 @@ LEFT: Final = 3
 def find(folder: Path, days: int) -> About:
     """Make and keep the findings of the last `days` days (0: of all time). Raises VanishedError."""
     begun = time.monotonic()
-    generation = Generation(shelf_inode(folder))
+    generation = Generation(making(folder))
     with Shelf(folder, Meanings({}, {})) as shelf:
         now, version = shelf.now(), shelf.version
     window = Window(now - days * DAY if days and now else None)

@@ -21,7 +21,7 @@ from vanished.archive.durable import refusals, write_atomically
 from vanished.archive.folder import SHELF
 from vanished.errors import StorageError
 from vanished.model import Micros
-from vanished.publish.shelf.layout import path_of
+from vanished.publish.shelf.layout import making
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,7 +150,7 @@ class Findings:
 class Generation:
     """What is to be kept, gathered in memory, so that it is written in a moment and as a whole."""
 
-    inode: int  # of the shelf that it was begun beside
+    shelf: str  # the making of the shelf that it was begun beside
     files: dict[str, bytes] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     members: pa.Table | None = None
@@ -188,7 +188,7 @@ class Generation:
         self.files[ABOUT] = _json(dataclasses.asdict(about))
         place = folder / SHELF / FOLDER
         name = f"g{about.made_at}"
-        if shelf_inode(folder) != self.inode:
+        if not self.shelf or making(folder) != self.shelf:
             raise StorageError(f"the shelf of {folder} was made anew meanwhile; look again later")
         with refusals(f"keep findings in {place}"):
             place.mkdir(mode=0o700, exist_ok=True)  # never its parent
@@ -201,17 +201,9 @@ class Generation:
             for old in place.iterdir():
                 if old.name not in (name, NEWEST):
                     shutil.rmtree(old, ignore_errors=True)
-        if shelf_inode(folder) != self.inode:
+        if making(folder) != self.shelf:
             shutil.rmtree(place, ignore_errors=True)
             raise StorageError(f"the shelf of {folder} was made anew meanwhile; look again later")
-
-
-def shelf_inode(folder: Path) -> int:
-    """Which file the shelf is; 0 while there is none."""
-    try:
-        return path_of(folder).stat().st_ino
-    except OSError:
-        return 0
 
 
 def _write_members(file: Path, members: pa.Table) -> None:

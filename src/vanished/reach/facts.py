@@ -29,6 +29,7 @@ FACTS = frozenset(
         "no_control",
         "probe_says_ok",
         "throttled",
+        "throttled_some",
         "dns_injected",
         "dns_forged",
         "dns_block_address",
@@ -255,9 +256,11 @@ def _throughput(seen: Observation, settings: VerdictSettings) -> Facts:
     rates = block.throughput if block else None
     if rates is None or not rates.control or len(rates.target) < settings.tries:
         return {}
-    ours = median(rates.target)
-    slow = ours < settings.slow * median(rates.control)
+    bar = median(rates.control)
     beside = [median(given) for given in (rates.other, rates.canary) if given]
-    if slow and beside:
-        slow = ours < settings.slow * max(beside)
-    return {"throttled": ()} if slow else {}
+    if beside:
+        bar = min(bar, max(beside))
+    slow = [one < settings.slow * bar for one in rates.target]
+    if median(rates.target) < settings.slow * bar:
+        return {"throttled": ()}
+    return {"throttled_some": ()} if sum(slow) >= settings.tries else {}

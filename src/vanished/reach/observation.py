@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from vanished.reach.failures import Kind, kind
@@ -27,8 +28,7 @@ ENCRYPTED = ("https://", "dot://", "h3://", "doq://")
 """How addresses of resolvers begin, whose answers nobody on the way can forge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """One look-up."""
 
     id: str
@@ -54,8 +54,7 @@ class Lookup:
         return (self.query.resolver_address or "").startswith(ENCRYPTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """One connection to one address, as far as it came. Steps that were not made are None."""
 
     depth: int

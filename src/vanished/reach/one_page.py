@@ -336,19 +336,31 @@ class OnePage:
         url = f"{parts.scheme}://{parts.netloc}{self.settings.rate_path}"
         mine = Asked(url, authorities=self.settings.authorities)
         other = Asked(url, name=self.settings.bystander, host=self.settings.bystander, verify=False)
-        tries = range(self.settings.verdict.tries)
-        target = [await rate(self.run, address, mine, self.settings.rate_s) for _ in tries]
-        beside = [await rate(self.run, address, other, self.settings.rate_s) for _ in tries]
-        canary = [await self._canary_rate() for _ in tries if self.settings.rate_canary]
+        few = self.settings.verdict.tries
+        target = [await rate(self.run, address, mine, self.settings.rate_s) for _ in range(few)]
+        beside = [await rate(self.run, address, other, self.settings.rate_s) for _ in range(few)]
+        canary = [await self._canary_rate() for _ in range(few) if self.settings.rate_canary]
+        if self._uneven([*target, *beside], canary):
+            target += [
+                await rate(self.run, address, mine, self.settings.rate_s)
+                for _ in range(few, self.settings.mixed_tries)
+            ]
         control = []
         if self.controlling is not None:
-            control = [await self.controlling.rate(url, self.settings.rate_s) for _ in tries]
+            control = [await self.controlling.rate(url, self.settings.rate_s) for _ in range(few)]
         return Throughput(
             target=tuple(r for r in target if r is not None),
             control=tuple(r for r in control if r is not None),
             other=tuple(r for r in beside if r is not None),
             canary=tuple(r for r in canary if r is not None),
         )
+
+    def _uneven(self, there: Sequence[float | None], canary: Sequence[float | None]) -> bool:
+        """Whether some pages of one address came far slower than others, and some did not."""
+        known = [one for one in there if one is not None]
+        fastest = max([*known, *(one for one in canary if one is not None)], default=0.0)
+        slow = [one < self.settings.verdict.slow * fastest for one in known]
+        return any(slow) and not all(slow)
 
     async def _canary_rate(self) -> float | None:
         """The rate of the canary's large page here."""

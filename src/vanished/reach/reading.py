@@ -18,7 +18,7 @@ from vanished.errors import InputError
 from vanished.reach.ooni_json import read
 from vanished.reach.record import Measurement
 
-CHUNK = 1 << 20
+CHUNK = 1 << 17
 LONGEST_LINE = 64 << 20
 """Bytes of one measurement at most; OONI truncates bodies at 512 KiB or 1 MiB each."""
 

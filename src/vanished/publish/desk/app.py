@@ -8,8 +8,7 @@ the names that it was told, so that no page elsewhere can read it through a name
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Final
@@ -77,12 +76,6 @@ def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
     """The application over `desk`, for requests to `hosts`."""
     rooms = {tag: _room(tag) for tag in NAMES}
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await run_in_threadpool(desk.start)
-        yield
-        await run_in_threadpool(desk.stop)
-
     def page(make: Page) -> Answering:
         async def answered(request: Request, error: Exception | None = None) -> Response:
             return await run_in_threadpool(_answer, desk, rooms, make, request)
@@ -104,7 +97,6 @@ def make_app(desk: Desk, hosts: Sequence[str]) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        lifespan=lifespan,
         middleware=[
             Middleware(Guarded),
             Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts]),

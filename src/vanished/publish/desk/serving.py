@@ -47,13 +47,15 @@ def serve(
     app = Split(make_app(desk, hosts), make_captures_app(desk, hosts), int(desk.captures))
     os.nice(NICE)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="on",
+        app, log_level="warning", access_log=False, server_header=False, lifespan="off",
         timeout_graceful_shutdown=3,
     )  # fmt: skip
-    server = _Server(config, lambda: ready(f"http://{shown}:{number}/"))
-    server.run(sockets=[listening, beside])
-    if not server.started:
-        raise UsageError(f"The dashboard did not start; {server.why or 'see the message above'}.")
+    desk.start()
+    try:
+        server = _Server(config, lambda: ready(f"http://{shown}:{number}/"))
+        server.run(sockets=[listening, beside])
+    finally:
+        desk.stop()
 
 
 class Split:
@@ -86,8 +88,6 @@ def bound(host: str, port: int) -> socket.socket:
 
 class _Server(uvicorn.Server):
     """Tells when it can be asked."""
-
-    why = ""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import sqlite3
 import time
 import zlib
@@ -114,6 +115,7 @@ class _Work:
         stamp = self._stamp()
         if anew:
             self._empty()
+            self.shelf.execute("insert into facts values ('making', ?)", (secrets.token_hex(8),))
         elif stamp == self.fact("stamp") and set(json.loads(self.fact("segments"))) == set(
             self.segments
         ):

@@ -123,6 +123,17 @@ def readable(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def making(folder: Path) -> str:
+    """Which making of the shelf stands there; "" while there is none. A file's number would not
+    tell: the next file may get the number of one that is gone."""
+    try:
+        with closing(readable(folder)) as connection:
+            row = connection.execute("select value from facts where key = 'making'").fetchone()
+    except sqlite3.Error:
+        return ""
+    return str(row[0]) if row else ""
+
+
 def log_bytes(folder: Path) -> int:
     """How long SQLite's log of the shelf is."""
     log = path_of(folder).with_name(f"{FILE}-wal")
