@@ -99,6 +99,7 @@ MADE = (
     " {8} returned · {9}",
     "{0}: message {1} about {2} events: {3} (try {4}; again from {5} on)",
     "{0}: message {1} about {2} events: {3} (try {4}; {5})",
+    "account {0} ({1}): {2}, {3}; explains {4} posts, counts once",
     "byte {0}:", "stream {0}:", "{0}, line {1}:", "{0} of {1} work.",
     "To {0}:", "To {0} (waits: {1}):", "right", "WRONG",
     "No such file or directory",

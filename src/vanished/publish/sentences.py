@@ -4,8 +4,9 @@ In: an English sentence as a refusal, a report or an analysis says it, with its 
 place. Out: the same in another language, or the sentence itself where no catalogue has it. A
 catalogue holds templates, "'{0}' is no address": the sentence that fits one gives the values,
 and those stay as they are unless they are words of ours, too. The template with the most words
-of its own wins. What stands in quotation marks is a name, and stays in any case. What platforms and
-authors wrote is a value, so it is never translated.
+of its own wins. What stands in quotation marks is a name, and stays in any case. A place that a
+translation writes as {0!} holds what platforms or authors wrote: it stays, too, even where it reads
+like a word of ours.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ CATALOGUES: Final = ("commands", "refusals", "findings")
 """Files `locale/NAME.zh_Hans.po`: words of the command line, of errors, of analyses."""
 
 _PLACE: Final = re.compile(r"\{(\d+)\}")
+_MEANT: Final = re.compile(r"\{(\d+)(!?)\}")
+_ENDS: Final = re.compile(r"(?<=[.?!]) (?=[A-Z0-9])")
+_WORD: Final = r"[^\s,;()]*+"  # of two places without a letter between, the first is one word
 _QUOTES: Final = ("'", '"', "`", "“", "「")  # what stands in them is a name, and stays
 _FEW: Final = 12  # letters of its own; a template with fewer stands between single words only,
 _FEW_WITH_SIGNS: Final = 10  # unless it has signs, which count twice
@@ -60,7 +64,7 @@ def _own(template: str) -> str:
 def pattern(template: str) -> re.Pattern[str]:
     """What sentences of `template` look like; a place stands for anything, also for nothing."""
     parts = _PLACE.split(template)
-    value = ".*?" if _telling("".join(parts[::2])) else r"\S*?"
+    usual = ".*?" if _telling("".join(parts[::2])) else r"\S*?"
     seen: set[str] = set()
     made = []
     for number, part in enumerate(parts):
@@ -70,7 +74,8 @@ def pattern(template: str) -> re.Pattern[str]:
             made.append(f"(?P=p{part})")
         else:
             seen.add(part)
-            made.append(f"(?P<p{part}>{value})")
+            beside = number + 2 < len(parts) and not parts[number + 1]
+            made.append(f"(?P<p{part}>{_WORD if beside else usual})")
     return re.compile("".join(made), re.DOTALL)
 
 
@@ -92,16 +97,26 @@ def translated(tag: str, sentence: str, depth: int = 0) -> str:
     for said, meant in filled:
         found = pattern(said).fullmatch(sentence) if _own(said) in sentence else None
         if found:
-            parts = _PLACE.split(meant)
-            for at in range(1, len(parts), 2):
-                value = found[f"p{parts[at]}"]
-                quoted = parts[at - 1].endswith(_QUOTES)
-                parts[at] = value if quoted else _value(tag, value, depth + 1)
-                if parts[at] != value:  # Chinese stands beside Chinese without a blank
-                    parts[at - 1] = parts[at - 1].rstrip(" ")
-                    parts[at + 1] = parts[at + 1].lstrip(" ")
-            return "".join(parts)
+            return _filled(tag, meant, found.groupdict(), depth + 1)
+    if sentence[0].isupper():  # what is a name elsewhere may begin a sentence here
+        small = sentence[0].lower() + sentence[1:]
+        meant = translated(tag, small, depth + 1)
+        if meant != small:
+            return meant
     return _listed(tag, sentence, depth)
+
+
+def _filled(tag: str, meant: str, values: dict[str, str], depth: int) -> str:
+    """A translation with its values; Chinese stands beside Chinese without a blank."""
+    made = _MEANT.split(meant)  # a text, a place, whether it stays, a text, …
+    for at in range(1, len(made), 3):
+        value = values[f"p{made[at]}"]
+        stays = made[at + 1] or made[at - 1].endswith(_QUOTES)
+        made[at], made[at + 1] = value if stays else _value(tag, value, depth), ""
+        if made[at] != value:
+            made[at - 1] = made[at - 1].rstrip(" ")
+            made[at + 2] = made[at + 2].lstrip(" ")
+    return "".join(made)
 
 
 def _listed(tag: str, sentence: str, depth: int) -> str:
@@ -125,3 +140,15 @@ def _value(tag: str, value: str, depth: int) -> str:
 def whole(tag: str, sentence: str) -> str:
     """`sentence` where a catalogue has just this, of several lines perhaps; else itself."""
     return sentence if tag == "en" else _known(tag)[0].get(sentence, sentence)
+
+
+def told(tag: str, line: str) -> str:
+    """A line of several sentences in the language `tag`, each as `translated`. Chinese has no
+    space between sentences."""
+    if tag == "en" or line in _known(tag)[0]:
+        return translated(tag, line)
+    parts = _ENDS.split(line)
+    meant = [translated(tag, part) for part in parts]
+    if len(parts) > 1 and all(a != b for a, b in zip(parts, meant, strict=True)):
+        return "".join(meant)
+    return translated(tag, line)
