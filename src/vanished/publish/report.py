@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -214,7 +215,7 @@ def _show_losses(console: Console, report: Report) -> None:
     console.print()
     console.print(f"The latest {len(report.losses)} of {report.lost} losses", style="bold")
     table = Table(box=None, pad_edge=False)
-    widest = max(len(" or ".join(loss.causes)) for loss in report.losses)
+    widest = max(cell_len(_ours(console, " or ".join(loss.causes))) for loss in report.losses)
     for head, width in (("proven alive", 14), ("gone by", 14), ("account", 7), ("cause", widest)):
         table.add_column(head, no_wrap=True, min_width=width)
     table.add_column("notice, title", no_wrap=True, overflow="ellipsis", ratio=1)
