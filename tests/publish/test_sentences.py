@@ -9,7 +9,7 @@ import pytest
 
 from tests.publish.templates import templates
 from vanished.publish import sentences
-from vanished.publish.sentences import pattern, translated
+from vanished.publish.sentences import translated
 
 
 @pytest.fixture
@@ -19,9 +19,10 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
         "'{0}' is no {1}.": "“{0}”不是{1}。",
         "'{0}' is no address of the web; write {1}.": "“{0}”不是网址；请写 {1}。",
         "{0} of {1}": "{1} 中的 {0}",
+        "its author wrote {0} to all": "其作者写道：{0!}",
     }
     order = sorted(said, key=lambda one: -len(re.sub(r"\{\d+\}", "", one)))
-    found = ({"number": "数字"}, [(pattern(one), said[one]) for one in order])
+    found = ({"number": "数字", "page": "网页"}, [(one, said[one]) for one in order])
     monkeypatch.setattr(sentences, "_known", lambda tag: found)
     translated.cache_clear()
 
@@ -31,6 +32,9 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     ("sentence", "meant"),
     [
         ("'xy' is no number.", "“xy”不是数字。"),
+        ("'page' is no number.", "“page”不是数字。"),
+        ("3 of page", "网页中的 3"),
+        ("its author wrote page to all", "其作者写道：page"),
         ("it is 'x' of y", "it is 'x' of y"),
         ("'a\nb' is no address of the web; write http://….", "“a\nb”不是网址；请写 http://…。"),
         ("3 of 7", "7 中的 3"),

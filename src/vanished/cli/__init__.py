@@ -7,6 +7,7 @@ output stays clean.
 
 from __future__ import annotations
 
+import os
 import sys
 
 # isort: off
@@ -28,6 +29,7 @@ from vanished.cli import (
 
 # isort: on
 from vanished.cli.app import app, err
+from vanished.cli.tongue import ENGLISH, asked, said, speaking
 from vanished.errors import VanishedError
 
 __all__ = [
@@ -50,8 +52,13 @@ __all__ = [
 
 def main() -> None:
     """Entry point: errors of ours become one sentence and their exit code."""
-    try:
-        app()
-    except VanishedError as error:
-        err.print(f"vanished: {error}", markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+    with speaking(asked(sys.argv[1:], os.environ)) as tag:
+        try:
+            if tag == ENGLISH:
+                app()
+            from vanished.cli.help_shown import run
+
+            sys.exit(run(app))
+        except VanishedError as error:
+            err.print(said(f"vanished: {error}"), markup=False, soft_wrap=True)
+            sys.exit(error.exit_code)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vanished.cli.app import Folder, Json, app, say
+from vanished.cli.tongue import said
 
 if TYPE_CHECKING:
     from vanished.publish.alerts.rounds import Round
@@ -71,7 +72,8 @@ def run(
             return
         for each in done.told:
             if once or dry_run or each.outcome is not None:
-                typer.echo(each.text())
+                line, sign, message = each.text().partition("\n")  # a message is shown as it is
+                typer.echo(said(line) + sign + message)
 
     failed = asyncio.run(
         run_folder(folder, tell, once=once, dry=dry_run, since=parse_moment(since, "--since"))

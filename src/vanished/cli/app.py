@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from vanished import __version__
+from vanished.cli.tongue import VARIABLE, Speaker, checked, said
 from vanished.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+err = Speaker(stderr=True, highlight=False)
+out = Speaker(highlight=False)
 
 Folder = Annotated[
     Path,
@@ -81,7 +81,7 @@ def opened_identity(path: Path | None) -> Identities | None:
 
 def say(facts: object, text: str, as_json: bool) -> None:
     """One result: the facts as a line of JSON, or the sentence."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else said(text))
 
 
 def _version(asked: bool) -> None:
@@ -95,5 +95,13 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            envvar=VARIABLE,
+            callback=checked,
+            help="Language to speak: en, zh-Hans or zh-Hant [the system's].",
+        ),
+    ] = None,
 ) -> None:
     """Notice what disappears from public accounts, how fast, and who took it away."""

@@ -15,6 +15,7 @@ import typer
 
 from vanished.cli.app import Folder, Json, err, reach, say
 from vanished.cli.reaching import AllowNetwork, Authorities, Via
+from vanished.cli.tongue import said
 from vanished.errors import UsageError
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ async def _run(
         if as_json:
             typer.echo(json.dumps(_facts(done.verdict), ensure_ascii=False))
         else:
-            typer.echo(line(done.measurement, done.verdict))
+            typer.echo(said(line(done.measurement, done.verdict)))
         sys.stdout.flush()
     counts = ", ".join(f"{state} {count}" for state, count in sorted(states.items()))
     err.print(f"{sum(states.values())} of {len(targets)} targets measured: {counts}.", markup=False)

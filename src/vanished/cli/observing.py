@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vanished.cli.app import Folder, Json, app, err, out, say
+from vanished.cli.tongue import said
 
 
 @app.command(epilog="Example: vanished init my-observatory")
@@ -72,7 +73,7 @@ def sources_(as_json: Json = False) -> None:
     found = [{"platform": p, "about": about(p), "settings": keys(p)} for p in platforms()]
     lines = []
     for each in found:
-        lines.append(f"{each['platform']:10} {each['about']}")
+        lines.append(f"{each['platform']:10} {said(str(each['about']))}")
         if each["settings"]:
             lines.append(f"{'':10} settings: {', '.join(each['settings'])}")
     say(found, "\n".join(lines), as_json)

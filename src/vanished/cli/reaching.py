@@ -17,8 +17,11 @@ from typing import Annotated
 import typer
 
 from vanished.cli.app import Folder, Json, err, reach, say
+from vanished.cli.tongue import said, said_paragraphs
 from vanished.errors import UsageError
 
+AGREEMENT = ("i agree", "我同意", "我同意。")
+"""What agrees, in any language that is spoken; everything else refuses."""
 AllowNetwork = Annotated[
     list[str] | None,
     typer.Option("--allow-network", help="A private network that may be asked, such as a lab's."),
@@ -70,10 +73,10 @@ def consent(
         say({"consent": facts}, _answered(held), as_json)
         return
     code, highest = consents.parse_country(country), parse_risk(risk)
-    typer.echo(consents.text(code, highest), err=as_json)
+    typer.echo(said_paragraphs(consents.text(code, highest)), err=as_json)
     if not agree and not refuse:
-        answer = typer.prompt("Type 'I agree' or anything else to refuse", err=as_json)
-        agree = answer.strip().casefold() == "i agree"
+        asked = said("Type 'I agree' or anything else to refuse")
+        agree = typer.prompt(asked, err=as_json).strip().casefold() in AGREEMENT
     answer = consents.GIVEN if agree else consents.REFUSED
     made = consents.keep(folder, answer, code, highest, today)
     told = "You agreed" if agree else "You refused"

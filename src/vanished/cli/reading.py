@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vanished.cli.app import Folder, Json, app, err, out, say
+from vanished.cli.tongue import said
 from vanished.errors import UsageError
 
 
@@ -71,7 +72,7 @@ def _full(
     )
     with refusals(f"write {file}"):
         write_atomically(file, text.encode())
-    typer.echo(f"Wrote {file}. Print it from a browser; it asks nobody for anything.")
+    typer.echo(said(f"Wrote {file}. Print it from a browser; it asks nobody for anything."))
 
 
 @app.command(epilog="Example: vanished plan --steps 0.5,1,2,4 --svg plan.svg")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -214,13 +215,14 @@ def _show_losses(console: Console, report: Report) -> None:
     console.print()
     console.print(f"The latest {len(report.losses)} of {report.lost} losses", style="bold")
     table = Table(box=None, pad_edge=False)
-    widest = max(len(" or ".join(loss.causes)) for loss in report.losses)
+    widest = max(cell_len(_ours(console, " or ".join(loss.causes))) for loss in report.losses)
     for head, width in (("proven alive", 14), ("gone by", 14), ("account", 7), ("cause", widest)):
         table.add_column(head, no_wrap=True, min_width=width)
     table.add_column("notice, title", no_wrap=True, overflow="ellipsis", ratio=1)
+    gone_too, hidden = _ours(console, "lost with its account"), _ours(console, WITHHELD)
     for loss in report.losses:
-        title = "" if loss.sealed else WITHHELD if loss.title is None else loss.title
-        words = "lost with its account" if loss.explained_by else loss.notice or loss.rules[0]
+        title = "" if loss.sealed else hidden if loss.title is None else loss.title
+        words = gone_too if loss.explained_by else loss.notice or loss.rules[0]
         table.add_row(
             "never" if loss.last_alive_at is None else moment(loss.last_alive_at)[2:16],
             moment(loss.first_gone_at)[2:16],
@@ -231,6 +233,11 @@ def _show_losses(console: Console, report: Report) -> None:
     console.print(table)
     if any(loss.conflicts for loss in report.losses):
         console.print("  ! notices contradict each other: see --json", style="dim")
+
+
+def _ours(console: Console, words: str) -> str:
+    """Words of ours among those of others, as the console says them."""
+    return console.render_str(words, markup=False, highlight=False).plain
 
 
 def make_report(folder: Path, *, since: str | None, rows: int, names: bool) -> Report:
