@@ -4,7 +4,8 @@ In: an English sentence as a refusal, a report or an analysis says it, with its 
 place. Out: the same in another language, or the sentence itself where no catalogue has it. A
 catalogue holds templates, "'{0}' is no address": the sentence that fits one gives the values,
 and those stay as they are unless they are words of ours, too. The template with the most words
-of its own wins. What platforms and authors wrote is a value, so it is never translated.
+of its own wins. A place that a translation writes as {0!} holds what platforms or authors wrote:
+it is never translated, even where it reads like a word of ours.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ CATALOGUES: Final = ("commands", "refusals", "findings")
 """Files `locale/NAME.zh_Hans.po`: words of the command line, of errors, of analyses."""
 
 _PLACE: Final = re.compile(r"\{(\d+)\}")
+_MEANT: Final = re.compile(r"\{(\d+)(!?)\}")
+_ENDS: Final = re.compile(r"(?<=[.?!]) (?=[A-Z0-9])")
+_WORD: Final = r"[^\s,;(]*+"  # of two places without a letter between, the first is one word
 _FEW: Final = 12  # letters of its own; a template with fewer stands between single words only
 _DEEPEST: Final = 3  # a value that is a sentence with a value that is a sentence
 
@@ -50,7 +54,7 @@ def _known(tag: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]
 def pattern(template: str) -> re.Pattern[str]:
     """What sentences of `template` look like; a place stands for anything, also for nothing."""
     parts = _PLACE.split(template)
-    value = ".*?" if sum(map(str.isalpha, "".join(parts[::2]))) >= _FEW else r"\S*?"
+    usual = ".*?" if sum(map(str.isalpha, "".join(parts[::2]))) >= _FEW else r"\S*?"
     seen: set[str] = set()
     made = []
     for number, part in enumerate(parts):
@@ -60,7 +64,8 @@ def pattern(template: str) -> re.Pattern[str]:
             made.append(f"(?P=p{part})")
         else:
             seen.add(part)
-            made.append(f"(?P<p{part}>{value})")
+            beside = number + 2 < len(parts) and not parts[number + 1]
+            made.append(f"(?P<p{part}>{_WORD if beside else usual})")
     return re.compile("".join(made), re.DOTALL)
 
 
@@ -75,8 +80,27 @@ def translated(tag: str, sentence: str, depth: int = 0) -> str:
     for regex, meant in filled:
         found = regex.fullmatch(sentence)
         if found:
-            parts = _PLACE.split(meant)
-            for at in range(1, len(parts), 2):
-                parts[at] = translated(tag, found[f"p{parts[at]}"], depth + 1)
-            return "".join(parts)
+            values = found.groupdict()
+
+            def value(place: re.Match[str], values: dict[str, str] = values) -> str:
+                given = values[f"p{place[1]}"]
+                return given if place[2] else translated(tag, given, depth + 1)
+
+            return _MEANT.sub(value, meant)
+    if sentence[0].isupper():  # what is a name elsewhere may begin a sentence here
+        small = sentence[0].lower() + sentence[1:]
+        meant = translated(tag, small, depth + 1)
+        return sentence if meant == small else meant
     return sentence
+
+
+def told(tag: str, line: str) -> str:
+    """A line of several sentences in the language `tag`, each as `translated`. Chinese has no
+    space between sentences."""
+    if tag == "en" or line in _known(tag)[0]:
+        return translated(tag, line)
+    parts = _ENDS.split(line)
+    meant = [translated(tag, part) for part in parts]
+    if len(parts) > 1 and all(a != b for a, b in zip(parts, meant, strict=True)):
+        return "".join(meant)
+    return translated(tag, line)
