@@ -317,4 +317,4 @@ def _ways(term: Term) -> str:
 
 
 def _shown(form: Form) -> str:
-    return f"{form.written} ({form.kind}: {form.removed} of {form.posts})"
+    return f"{form.written} ({form.kind}: {form.removed} of {form.posts} posts removed)"

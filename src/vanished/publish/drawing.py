@@ -18,9 +18,18 @@ from vanished.explain.result import Chart
 GRAMMAR: Final = "6.4"  # version of Vega-Lite, as `explain.charts` writes it
 
 
-def svg(chart: Chart) -> str:
-    """The chart as SVG; words stay words, in the reader's fonts."""
-    return str(vl_convert.vegalite_to_svg(chart, vl_version=GRAMMAR, allowed_base_urls=[]))
+TIMES: Final = {"en": "en-US", "zh-Hans": "zh-CN", "zh-Hant": "zh-TW"}
+"""How languages write days and months on an axis (d3-time-format)."""
+
+
+def svg(chart: Chart, tag: str = "en") -> str:
+    """The chart as SVG; words stay words, in the reader's fonts. `tag`: the language of its
+    dates; its words are as the specification has them."""
+    return str(
+        vl_convert.vegalite_to_svg(
+            chart, vl_version=GRAMMAR, allowed_base_urls=[], time_format_locale=TIMES[tag]
+        )
+    )
 
 
 def png(chart: Chart) -> bytes:

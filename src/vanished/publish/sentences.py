@@ -23,7 +23,7 @@ CATALOGUES: Final = ("commands", "refusals", "findings")
 _PLACE: Final = re.compile(r"\{(\d+)\}")
 _MEANT: Final = re.compile(r"\{(\d+)(!?)\}")
 _ENDS: Final = re.compile(r"(?<=[.?!]) (?=[A-Z0-9])")
-_WORD: Final = r"[^\s,;(]*+"  # of two places without a letter between, the first is one word
+_WORD: Final = r"[^\s,;()]*+"  # of two places without a letter between, the first is one word
 _FEW: Final = 12  # letters of its own; a template with fewer stands between single words only
 _DEEPEST: Final = 3  # a value that is a sentence with a value that is a sentence
 

@@ -47,8 +47,8 @@ class Links:
         asked = f"?{urlencode(query)}" if query else ""
         return f"/{PLACES.get(name, name)}{asked}"
 
-    def finding_chart(self, name: str) -> str:
-        return f"/findings/{name}.svg"
+    def finding_chart(self, name: str, tag: str) -> str:
+        return f"/findings/{name}.svg?{urlencode({'lang': tag})}"
 
     def finding_table(self, name: str) -> str:
         """The whole table as CSV."""

@@ -157,7 +157,7 @@ class Desk:
         stated = json.dumps(chart, sort_keys=True)
         kept = self._charts.get((name, tongue.tag), ("", ""))
         if kept[0] != stated:
-            kept = (stated, "" if chart is None else svg(chart))
+            kept = (stated, "" if chart is None else svg(chart, tongue.tag))
             self._charts[name, tongue.tag] = kept
         return kept[1]
 
