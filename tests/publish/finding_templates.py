@@ -25,7 +25,7 @@ SAYING: Final = (
 """Modules of `explain` that say something of what was found."""
 REFUSING: Final = (
     "explain/comparable.py", "explain/reach_timeline.py", "publish/month.py",
-    "publish/finding_run.py", "publish/desk/finder.py",
+    "publish/finding_run.py", "publish/desk/finder.py", "publish/translating.py",
 )  # fmt: skip
 """Modules whose errors stand on a page in the place of a finding."""
 

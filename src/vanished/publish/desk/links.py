@@ -33,6 +33,10 @@ class Links:
     def loss(self, post: str) -> str:
         return f"/losses/{quote(post)}"
 
+    def translation(self, post: str) -> str:
+        """The same page, with a machine's translation of its words."""
+        return f"/losses/{quote(post)}?translate=1#translation"
+
     def accounts(self) -> str:
         return "/accounts"
 
