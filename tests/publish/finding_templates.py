@@ -1,8 +1,8 @@
 """Every sentence that analyses can say on a page, as templates, taken from the code.
 
 In: the modules of analyses whose findings the dashboard shows. Out: templates, as `templates` makes
-them: what the catalogues `findings` have to hold. Reasons why a part could not be made are sentences
-of errors, taken from the modules that raise them on the way to a page.
+them: what the catalogues `findings` have to hold. Reasons why a part could not be made are errors,
+taken from the modules that raise them on the way to a page.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from vanished.publish.full_report import Part
 from vanished.publish.month import SEALED, _recipes
 
 OF_OTHERS: Final = ("A summit", "AS64500 ZZ", "AS64501 ZZ", "telegram")
-"""English words of these worlds that are not ours: what a user calls an event, networks, a target."""
+"""English words of these worlds that are not ours: a user's event, networks, a target."""
 
 
 def results() -> dict[str, Result]:

@@ -28,7 +28,9 @@ from vanished.publish.shelf import fill
 CHINESE = ("zh-Hans", "zh-Hant")
 ENGLISH = re.compile(r"[A-Za-z]{2,}[ ,;:]+[a-z]{2,}|\b[a-z]{4,}\b")
 """Two English words beside each other, or one that is no unit and no abbreviation."""
-SIGNS = re.compile(r"(?:https?://)?[a-z]+\.example/?|vanished [a-z]+|docs/\S+|\b(?:sni|reset|lang)\b")
+SIGNS = re.compile(
+    r"(?:https?://)?[a-z]+\.example/?|vanished [a-z]+|docs/\S+|\b(?:sni|reset|lang)\b"
+)
 """Addresses, commands, files, identifiers of protocols: the same in every language."""
 
 
@@ -126,7 +128,10 @@ def test_a_sentence_that_is_not_known_is_marked_as_english(desk: Client) -> None
 def test_what_others_wrote_is_never_translated() -> None:
     """A post's word "removed" stays that word, beside a sentence of ours that holds it."""
     line = "removed: 3 of 5 posts by 4 accounts removed, 1.0 expected; written in 2 ways."
-    assert told("zh-Hans", line) == "removed：4 个账号的 5 篇帖文中有 3 篇被删除，预期 1.0 篇；有 2 种写法。"
+    assert (
+        told("zh-Hans", line)
+        == "removed：4 个账号的 5 篇帖文中有 3 篇被删除，预期 1.0 篇；有 2 种写法。"
+    )
     form = "losses (split: 1 of 2 posts removed)"
     assert told("zh-Hans", form) == "losses（拆开书写：2 篇中删除 1 篇）"
 

@@ -1,8 +1,7 @@
-"""A translator that the user plugs in: asked only by the reader, bounded, told nothing but words."""
+"""A translator that the user plugs in: asked by the reader only, bounded, told only words."""
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import time
@@ -61,7 +60,7 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(program: Make, tmp_pat
     mark = tmp_path / "child"
     command = program(f"sleep 60 & echo $! > {mark}; cat > /dev/null; sleep 60")
     begun = time.monotonic()
-    with pytest.raises(UsageError, match="no answer within 0.5 seconds"):
+    with pytest.raises(UsageError, match=r"no answer within 0\.5 seconds"):
         translate(command, "x", "en", limit_s=0.5)
     assert time.monotonic() - begun < 10
     assert _ended(int(mark.read_text()))
@@ -196,4 +195,4 @@ def test_the_doctor_misses_a_translator_that_is_not_there(folder: Path) -> None:
         try:
             assert [f.remark for f in advise(folder) if "translator" in f.what] == [True]
         finally:
-            os.rename(tool.with_name("gone"), tool)
+            tool.with_name("gone").rename(tool)

@@ -164,7 +164,9 @@ class Events:
         if self.registered is None:
             return "Exploratory: the plan of this test is not in the log."
         first = int(self.series.begin[0])  # 0 where there is no post
-        when = f"{at(self.registered.at):%Y-%m-%d %H:%M} UTC, leaf {self.registered.leaf} of the log"
+        when = (
+            f"{at(self.registered.at):%Y-%m-%d %H:%M} UTC, leaf {self.registered.leaf} of the log"
+        )
         if self.registered.at <= first:
             return f"Planned before the days it speaks of ({when})."
         return f"Planned ({when}), after some of the days it speaks of had passed."

@@ -46,14 +46,14 @@ def translate(command: Sequence[str], text: str, to: str, limit_s: float = LIMIT
         raise UsageError("Another translation is under way; ask again when it is done.")
     try:
         code, said = _run([part.replace(TO, to) for part in command], text, limit_s)
+    except TimeoutError:  # which is an OSError, too
+        raise UsageError(
+            f"The translator '{name}' gave no answer within {limit_s:g} seconds; it was ended."
+        ) from None
     except OSError as error:
         raise UsageError(
             f"The translator '{name}' cannot be started ({error.strerror}); correct translator in"
             " observatory.toml."
-        ) from None
-    except TimeoutError:
-        raise UsageError(
-            f"The translator '{name}' gave no answer within {limit_s:g} seconds; it was ended."
         ) from None
     finally:
         _AT_ONCE.release()
@@ -114,9 +114,7 @@ def _talk(process: subprocess.Popen[bytes], text: bytes, end: float) -> bytes:
                         process.stdin.close()
 
 
-def _ready(
-    waiting: selectors.BaseSelector, end: float
-) -> list[tuple[selectors.SelectorKey, int]]:
+def _ready(waiting: selectors.BaseSelector, end: float) -> list[tuple[selectors.SelectorKey, int]]:
     """Those ends that can be used now. Raises TimeoutError."""
     if time.monotonic() >= end:
         raise TimeoutError

@@ -102,12 +102,9 @@ def _kept_back(asked: Asked, row: Mapping[str, Any]) -> bool:
     runs this dashboard is shown everything."""
     decided = Decided.of(asked.desk.decisions.all()[::-1])
     corrected = decided.corrected.get(row["post"], frozenset())
-    return (
-        author_named([*row["causes"], *(cause.value for cause in corrected)])
-        or not (decided.granted | decided.asked | decided.withheld).isdisjoint(
-            {row["post"], row["account"]}
-        )
-    )
+    return author_named([*row["causes"], *(cause.value for cause in corrected)]) or not (
+        decided.granted | decided.asked | decided.withheld
+    ).isdisjoint({row["post"], row["account"]})
 
 
 def _elsewhere(asked: Asked, post: str) -> str:
