@@ -17,6 +17,8 @@ from vanished.archive.toml import Reader
 
 LEAST_ACCOUNTS: Final = 5
 LEAST_ROUND_S: Final = 60.0
+MOST_PARTS: Final = 40
+"""Of a program's command line."""
 GROUNDS: Final = ("public-figure", "outlet", "consent", "reviewed")
 """Why somebody's words may be published: who wrote them spoke for the public or for an outlet,
 agreed, or a person has read these very posts."""
@@ -56,6 +58,7 @@ class PublishSettings:
     license: str = ""  # SPDX identifier
     contact: str = ""  # where to ask for a takedown
     words: tuple[WordsRule, ...] = ()
+    translator: tuple[str, ...] = ()  # a program and its arguments, for pages of the dashboard
 
 
 def publish(reader: Reader, given: Mapping[str, Any]) -> PublishSettings:
@@ -79,7 +82,20 @@ def publish(reader: Reader, given: Mapping[str, Any]) -> PublishSettings:
         license=text("license"),
         contact=text("contact"),
         words=tuple(_rule(reader, each) for each in written),
+        translator=_command(reader, given),
     )
+
+
+def _command(reader: Reader, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """A program with its arguments, each a text of its own: no shell takes them apart."""
+    what = 'texts: a program and its arguments, such as ["trans-tool", "--to", "{to}"]'
+    parts = reader.texts("publish", given, "translator", what)
+    if len(parts) > MOST_PARTS or any(not part.isprintable() or not part for part in parts):
+        raise reader.fail(
+            "publish", "translator",
+            f"translator is a list of at most {MOST_PARTS} texts, none of them empty.",
+        )  # fmt: skip
+    return parts
 
 
 def _rule(reader: Reader, given: Mapping[str, Any]) -> WordsRule:

@@ -89,6 +89,7 @@ title = ""                   # of data sets and the site
 publisher = ""               # who publishes, as it is to be cited
 license = ""                 # of what is published, such as "CC-BY-4.0"
 contact = ""                 # where to ask that something be taken down
+# translator = ["argos-translate", "--from", "zh", "--to", "en"]  # a program; docs/dashboard.md
 # [[publish.words]]          # words are published under such a rule only; docs/publishing.md
 # platforms = ["wechat"]     # whose words: of these platforms, of these accounts, or of both
 # accounts = ["c2f4m7q3x6w5b7na"]

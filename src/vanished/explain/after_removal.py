@@ -253,8 +253,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Each side and the difference, at the ages that k allows."""
     percent = levels(len(groups[0].account))
-    names = ("accounts removed within {} of a first removed post",
-             "matched accounts without one, removed within {}")  # fmt: skip
+    names = ("accounts removed within {0} of a first removed post",
+             "matched accounts without one, removed within {0}")  # fmt: skip
     rows, told = [], []
     for side, group in enumerate(groups):
         lost = [group.removed_by(age) for age in ages]
@@ -311,7 +311,7 @@ def _kept(lost: list[int]) -> list[int]:
 
 
 def _days(number: float) -> str:
-    return f"{number:g} day{'' if number == 1 else 's'}"
+    return "1 day" if number == 1 else f"{number:g} days"
 
 
 def _enough(number: int) -> bool:

@@ -131,7 +131,9 @@ class Campaigns:
         """One sentence a campaign."""
         rows = self.rows.to_pylist()
         lines = [f"{len(rows)} campaigns were found." if rows else "No campaign was found."]
-        lines += [_said(row) for row in rows[:10]]
+        for row in rows[:10]:
+            beside = ["It lies beside a gap in the record."] if row["beside_gap"] else []
+            lines.append(" ".join([_said(row), *beside]))
         if (alert := self.alert()) is not None:
             lines.append(
                 f"Alert: since about {at(alert):%Y-%m-%d %H:%M} UTC more may be removed than"
@@ -389,18 +391,26 @@ def _row(
 def _said(row: dict[str, Any]) -> str:
     """A campaign in a sentence."""
     when = f"{at(row['begin']):%Y-%m-%d} to {at(row['end']):%Y-%m-%d}"
-    rise = "" if row["rise"] is None else f", {row['rise']:.1f} times that of {row['controls']}"
-    if row["rise_low"] is not None:
-        rise += f" ({row['rise_low']:.1f} to {row['rise_high']:.1f})"
-    gap = " It lies beside a gap in the record." if row["beside_gap"] else ""
+    low = row["rise_low"]
+    rise = "" if row["rise"] is None else (
+        f", {row['rise']:.1f} times the share of {row['controls']}"
+        if low is None
+        else f", {row['rise']:.1f} times ({low:.1f} to {row['rise_high']:.1f}) the share of"
+             f" {row['controls']}"
+    )  # fmt: skip
     if row["kind"] == "accounts":
-        return f"{when}: {row['removed']} of {row['posts']} accounts were lost{rise}.{gap}"
-    share = f"{row['share']:.1%} removed{rise}"
+        return f"{when}: {row['removed']} of {row['posts']} accounts were lost{rise}."
+    share = f"{row['share']:.1%}"
     if row["kind"] == "rate":
-        return f"{when}: {row['removed']} posts of {row['accounts']} accounts; {share}.{gap}"
+        return (
+            f"{when}: {row['removed']} posts of {row['accounts']} accounts; {share} were"
+            f" removed{rise}."
+        )
     words = ", ".join(row["targets"][:3])
-    of = f"{row['removed']} of {row['posts']} posts with {words}"
-    return f"{when}: {of}, {row['accounts']} accounts; {share}.{gap}"
+    return (
+        f"{when}: {row['removed']} of {row['posts']} posts with {words}, of {row['accounts']}"
+        f" accounts; {share} were removed{rise}."
+    )
 
 
 def _caveats(rate: RemovalRate, changes: Changes, settings: CampaignSettings) -> tuple[str, ...]:

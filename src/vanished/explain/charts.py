@@ -15,6 +15,7 @@ from vanished.explain.result import Chart
 SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"  # a name, never fetched
 COLOURS: Final = ("#31688e", "#d1603d", "#35b779", "#8e6bbf", "#b5a53a", "#5a5a5a", "#c2568f")
 WIDE, HIGH = 640, 320
+WIDTH: Final = 96  # of a line under the title, in letters
 
 
 def chart(
@@ -23,7 +24,7 @@ def chart(
     """A chart of layers over `rows`; `under` is the subtitle: denominators, never advertisement."""
     return {
         "$schema": SCHEMA,
-        "title": {"text": title, "subtitle": wrap(under, 96), "anchor": "start"},
+        "title": {"text": title, "subtitle": wrap(under, WIDTH), "anchor": "start"},
         "width": WIDE,
         "height": HIGH,
         "background": "white",

@@ -88,10 +88,15 @@ class Overview:
             return f"Nothing was lost among {whole['posts']} posts."
         low, high = whole["lost_low"], whole["lost_high"]
         between = "" if low is None else f"; 95 % interval {low:.1%} to {high:.1%}"
-        share_ = f"{whole['lost_share']:.1%}{between}"
-        lines = [f"{whole['lost']} of {whole['posts']} posts were lost ({share_})."]
-        parts = [f"{whole[n.replace(' ', '_')]} {n}" for n in NAMES.values()]
-        lines.append(f"Of them {', '.join(parts)}; {whole['elsewhere']} more moved.")
+        lines = [
+            f"{whole['lost']} of {whole['posts']} posts were lost"
+            f" ({whole['lost_share']:.1%}{between})."
+        ]
+        law, account, author, left_open = (whole[n.replace(" ", "_")] for n in NAMES.values())
+        lines.append(
+            f"Of them {law} by platform or law, {account} with the account, {author} by the author,"
+            f" {left_open} cause open; {whole['elsewhere']} more moved."
+        )
         if self.widths_s:
             median, p90 = self.widths_s
             lines.append(f"The time of loss is known to within {span(median)} (median) and"

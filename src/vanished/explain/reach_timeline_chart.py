@@ -32,7 +32,7 @@ def drawn(
     places = _chosen(spans, changes)
     left_out = len({(s.target, s.network) for s in spans}) - len(places)
     if left_out:
-        under += f". {left_out} more targets in networks are not drawn"
+        under = f"{left_out} more targets in networks are not drawn; {under}"
     found = chart("Reach and removals on one timeline", under, [], [])
     shared = {key: found.pop(key) for key in ("width", "height", "layer", "data")}
     ends = [day["begin"] // 1000 for day in days] + [days[-1]["end"] // 1000]

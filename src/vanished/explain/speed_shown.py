@@ -252,31 +252,30 @@ def _said(name: str, group: Lives) -> str:
     if curve is None:
         return f"{head}{group.posts} posts; removals rest on too few accounts to be told."
     end = duration(float(group.ages_h[-1]))
-    said = (
+    said = [
         f"{head}{_percent(curve.estimate[-1])} of {group.posts} posts of {group.accounts} watched "
         f"accounts, alive at {duration(group.since_h)}, were removed by age {end} (95 % band "
         f"{_percent(curve.low[-1])} to {_percent(curve.high[-1])}; {curve.losses} removals)."
-    )
+    ]
     if np.isfinite(group.median_h.value):
         m = group.median_h
-        said += (
-            f" Half of these were gone by {duration(m.value)} ({duration(m.low)} to "
-            f"{duration(m.high)})"
+        said.append(
+            f"Half of these were gone by {duration(m.value)} (from {duration(m.low)} to "
+            f"{duration(m.high)})."
         )
-        shares = [
-            f"{_percent(e.low)} to {_percent(e.high)} by {duration(age)}"
+        said += [
+            f"Between {_percent(e.low)} and {_percent(e.high)} were gone by {duration(age)}."
             for age, e in group.within
             if age in _TOLD_H and age < group.ages_h[-1] and e.high - e.low < _VAGUE
         ]
-        said += f"; {', '.join(shares)}." if shares else "."
     if group.fitted:
         fitted = group.fitted
         word = "holds" if fitted.holds else f"does not hold (off by {_percent(fitted.off)})"
-        said += (
-            f" A {fitted.family} curve {word}: by it {_percent(fitted.ever.value)} are removed in "
+        said.append(
+            f"A {fitted.family} curve {word}: by it {_percent(fitted.ever.value)} are removed in "
             f"the end ({_percent(fitted.ever.low)} to {_percent(fitted.ever.high)})."
         )
-    return said
+    return " ".join(said)
 
 
 def _percent(share: float) -> str:
@@ -307,11 +306,10 @@ def caveats(
         "Among watched accounts: they are no sample of a platform's posts.",
         "A post lost before its first sight is in no number, and nor is one that never appeared.",
         "What ends a life is the cause that facts prove; losses with several possible causes are "
-        + (
-            "counted as removals here, which bounds them from above."
-            if open_too
-            else "a cause of their own, open."
-        ),
+        "counted as removals here, which bounds them from above."
+        if open_too
+        else "What ends a life is the cause that facts prove; losses with several possible causes "
+        "are a cause of their own, open.",
     ]
     if latency.never_alive:
         found.append(f"{latency.never_alive} posts that nobody here saw alive are left out.")

@@ -207,7 +207,10 @@ def _share_said(row: Mapping[str, Any]) -> str:
     if row["value"] is None:
         return ""
     between = "" if row["low"] is None else f"; 95 % interval {row['low']:.1%} to {row['high']:.1%}"
-    return f"{row['n']:.0f} of {row['of']:.0f}: {row['finding']} ({row['value']:.1%}{between})."
+    return (
+        f"{row['n']:.0f} of {row['of']:.0f} posts: {row['finding']} ({row['value']:.1%} of"
+        f" them{between})."
+    )
 
 
 def _compared(rows: Mapping[tuple[str, str], Mapping[str, Any]], group: str) -> str:

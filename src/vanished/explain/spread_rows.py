@@ -61,7 +61,7 @@ def post_rows(crossed: Crossings, lives: Lives) -> list[Row]:
         rows.append(_share("post", name, here, counted, account))
         gone, stays = here & lives.removed, here & ~lives.removed
         if name in STATES and not any(0 < _accounts(account, part) < K for part in (gone, stays)):
-            rows.append(_share("post", f"{name}, then removed", gone, here, account))
+            rows.append(_share("post", f"{name}, and then removed", gone, here, account))
     return [*rows, _age(crossed, lives)]
 
 
@@ -119,7 +119,16 @@ def _merged(groups: Mapping[str, Flags], account: Ints) -> dict[str, Flags]:
     while rest and (len(few) == 1 or _accounts(account, _any(groups, few)) < K):
         few.append(rest.pop(0))
     kept = {name: here for name, here in groups.items() if name not in few}
-    return kept | {" or ".join(few): _any(groups, few)}
+    return kept | {_either(few): _any(groups, few)}
+
+
+def _either(names: list[str]) -> str:
+    first, *more = names
+    if not more:
+        return first
+    if len(more) == 1:
+        return f"either {first}, or else {more[0]}"
+    return f"either {first}, or {more[0]}, or else {more[1]}"
 
 
 def _any(groups: Mapping[str, Flags], names: list[str]) -> Flags:

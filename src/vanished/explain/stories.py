@@ -137,8 +137,8 @@ class Stories:
         """How much is told twice, and what became of it."""
         told = self.told
         lines = [
-            f"{told.posts} posts tell {told.stories} stories. {told.repeated} of these stories are"
-            f" told more than once, by {told.in_repeated} posts"
+            f"{told.posts} posts tell {told.stories} stories.",
+            f"{told.repeated} of these stories are told more than once, by {told.in_repeated} posts"
             f" ({told.in_repeated / max(told.posts, 1):.0%}).",
             f"{self._table.num_rows} stories are told by at least {LEAST_ACCOUNTS} watched"
             " accounts.",
@@ -156,15 +156,15 @@ class Stories:
             top = self._table.slice(0, 1).to_pylist()[0]
             line = (
                 f"The most told one: {top['posts']} posts of {top['accounts']} watched accounts"
-                f" from {at(top['first']):%Y-%m-%d} to {at(top['last']):%Y-%m-%d} UTC"
+                f" from {at(top['first']):%Y-%m-%d} to {at(top['last']):%Y-%m-%d} UTC."
             )
+            lines.append(line)
             if top["share"] is not None:
                 known = top["removed"] + top["survived"]
-                line += (
-                    f"; {top['removed']} of {known} removed"
-                    f" (95 % interval {top['low']:.0%} to {top['high']:.0%})"
+                lines.append(
+                    f"Of these, {top['removed']} of {known} whose fate is known were removed"
+                    f" (95 % interval {top['low']:.0%} to {top['high']:.0%})."
                 )
-            lines.append(line + ".")
         return " ".join(lines)
 
 

@@ -112,7 +112,7 @@ class Terms:
         """The log-odds ratio of each term with its interval."""
         rows = [
             {
-                "term": f"{row['term']} ({row['removed']} of {row['posts']})",
+                "term": f"{row['term']} ({row['removed']}/{row['posts']})",
                 "odds": row["log_odds"],
                 "low": row["log_odds_low"],
                 "high": row["log_odds_high"],
@@ -145,8 +145,7 @@ class Terms:
         )
         lines = [
             f"{one.term}: {one.removed.n} of {one.posts} posts by {one.accounts} accounts removed,"
-            f" {one.expected:.1f} expected"
-            + (f"; written in {len(one.forms)} ways." if len(one.forms) > 1 else ".")
+            f" {one.expected:.1f} expected{_ways(one)}."
             for one in self.found[:10]
         ]
         return "\n".join([head, *lines])
@@ -313,5 +312,9 @@ def _term(
     )
 
 
+def _ways(term: Term) -> str:
+    return f"; written in {len(term.forms)} ways" if len(term.forms) > 1 else ""
+
+
 def _shown(form: Form) -> str:
-    return f"{form.written} ({form.kind}: {form.removed} of {form.posts})"
+    return f"{form.written} ({form.kind}: {form.removed} of {form.posts} posts removed)"

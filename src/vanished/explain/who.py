@@ -83,8 +83,8 @@ class Who:
             for row in concentrated[:1]
         )
         under = (
-            f"{self.basis.text()}{counted}; pale: 95 %; dashed: if all accounts lost alike;"
-            f" points at least {K} accounts apart"
+            f"{self.basis.text()}; pale: 95 %; dashed: if all accounts lost alike; points at least"
+            f" {K} accounts apart{counted}"
         )
         return chart("How removals are spread over accounts", under, rows, [area, even, curve])
 
@@ -158,8 +158,10 @@ def _said(row: dict[str, Any]) -> str:
             f" removed, {value} ({low} to {high})."
         )
     if row["row"] == AFTER and row["value"] is None:
-        return f"{name}: fewer than {K} of {row['accounts']}, at most {high}."
+        return f"{name}: fewer than {K} of {row['accounts']} accounts, at most {high}."
     if row["row"] == AFTER and row["removed"] is not None:
-        counted = f"{row['removed']} of {row['accounts']} accounts were"
-        return f"{name}: {value} ({low} to {high}; {counted})."
-    return f"{name}: {value} ({low} to {high}{p})."
+        return (
+            f"{name}: {value} (95 % interval {low} to {high}; {row['removed']} of"
+            f" {row['accounts']} accounts were)."
+        )
+    return f"{name}: {value} (95 % interval of it {low} to {high}{p})."

@@ -6,8 +6,9 @@ In: a `Chart` of an analysis. Out: the text of an SVG, or the bytes of a PNG. Ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import vl_convert
 
@@ -18,9 +19,20 @@ from vanished.explain.result import Chart
 GRAMMAR: Final = "6.4"  # version of Vega-Lite, as `explain.charts` writes it
 
 
-def svg(chart: Chart) -> str:
-    """The chart as SVG; words stay words, in the reader's fonts."""
-    return str(vl_convert.vegalite_to_svg(chart, vl_version=GRAMMAR, allowed_base_urls=[]))
+TIMES: Final[Mapping[str, Literal["en-US", "zh-CN", "zh-TW"]]] = {
+    "en": "en-US", "zh-Hans": "zh-CN", "zh-Hant": "zh-TW",
+}  # fmt: skip
+"""How languages write days and months on an axis (d3-time-format)."""
+
+
+def svg(chart: Chart, tag: str = "en") -> str:
+    """The chart as SVG; words stay words, in the reader's fonts. `tag`: the language of its
+    dates; its words are as the specification has them."""
+    return str(
+        vl_convert.vegalite_to_svg(
+            chart, vl_version=GRAMMAR, allowed_base_urls=[], time_format_locale=TIMES[tag]
+        )
+    )
 
 
 def png(chart: Chart) -> bytes:

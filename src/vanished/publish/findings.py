@@ -1,9 +1,9 @@
 """Findings as readers are shown them: what analyses found, kept beside the shelf as files.
 
 In: parts of a report (`month`). Out: a generation of files in the shelf's folder: JSON with method,
-settings, basis and caveats, the whole table as CSV, the chart as SVG, the story of each post. A
-generation is complete or is not there. It may be deleted at any time, and goes with the shelf when
-somebody is forgotten. Nothing is computed here: `finding_run` does that.
+settings, basis and caveats, the whole table as CSV, the chart as SVG in each language, the story of
+each post. A generation is complete or is not there. It may be deleted at any time, and goes with
+the shelf when somebody is forgotten. Nothing is computed here: `finding_run` does that.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from vanished.archive.folder import SHELF
 from vanished.errors import StorageError
 from vanished.model import Micros
 from vanished.publish.shelf.layout import making
+from vanished.publish.tongues import NAMES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,9 +97,12 @@ class Findings:
         given = self._json(f"{name}.json") if name.isalpha() else None
         return None if given is None else Found(**given)
 
-    def chart(self, name: str) -> str:
-        """Its chart; "" where there is none."""
-        text = self._bytes(f"{name}.svg") if name.isalpha() else None
+    def chart(self, name: str, tag: str = "en") -> str:
+        """Its chart in a language, in English where it was not drawn in that one; "" where there
+        is none."""
+        if not name.isalpha():
+            return ""
+        text = self._bytes(_drawing(name, tag)) or self._bytes(_drawing(name, "en"))
         return "" if text is None else text.decode()
 
     def table(self, name: str) -> bytes | None:
@@ -157,6 +161,7 @@ class Generation:
 
     def add(self, part: Part) -> None:
         """Take what readers need of a part; the part itself can be let go."""
+        from vanished.publish.chart_words import in_words_of
         from vanished.publish.drawing import svg
         from vanished.publish.table_files import csv_of
 
@@ -164,7 +169,8 @@ class Generation:
                       why_not=part.why_not, seconds=round(part.seconds, 2))  # fmt: skip
         if part.result is not None:
             result, table = part.result, part.result.table()
-            drawing = svg(result.chart())
+            chart = result.chart()
+            drawings = {tag: svg(in_words_of(tag, chart), tag) for tag in NAMES}
             found = dataclasses.replace(
                 found,
                 method=result.method,
@@ -175,9 +181,10 @@ class Generation:
                 text=result.text(),
                 total=table.num_rows,
                 rows=table.slice(0, MOST_ROWS).to_pylist(),
-                drawn=bool(drawing),
+                drawn=bool(drawings["en"]),
             )
-            self.files[f"{part.name}.svg"] = drawing.encode()
+            for tag, drawing in drawings.items():
+                self.files[_drawing(part.name, tag)] = drawing.encode()
             self.files[f"{part.name}.csv"] = csv_of(table)
         self.files[f"{part.name}.json"] = _json(dataclasses.asdict(found))
         self.names.append(part.name)
@@ -227,6 +234,10 @@ def _write_members(file: Path, members: pa.Table) -> None:
         raise StorageError(f"{file} cannot be written: {error}") from error
     finally:
         con.close()
+
+
+def _drawing(name: str, tag: str) -> str:
+    return f"{name}.svg" if tag == "en" else f"{name}.{tag}.svg"
 
 
 def _json(value: Any) -> bytes:

@@ -132,6 +132,9 @@ def _listed(tag: str, sentence: str, depth: int) -> str:
 
 def _value(tag: str, value: str, depth: int) -> str:
     """What stands in a place, without the blanks around it where it is words of ours."""
+    meant = translated(tag, value, depth)
+    if meant != value:
+        return meant
     bare = value.strip()
     meant = translated(tag, bare, depth)
     return value if meant == bare else meant

@@ -22,6 +22,7 @@ from babel.numbers import format_compact_decimal, format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
 from vanished.model import Micros, at
+from vanished.publish.sentences import told
 
 NAMES: Final = {"en": "English", "zh-Hans": "简体中文", "zh-Hant": "繁體中文"}
 """Tags of the languages (BCP 47), each with its own name."""
@@ -100,6 +101,10 @@ class Tongue:
     def say(self, words: str) -> str:
         """`words` of ours in this language."""
         return _said(self.tag, words) if words else ""
+
+    def told(self, sentences: str) -> str:
+        """Sentences that code has filled in, such as those of findings, in this language."""
+        return "\n".join(told(self.tag, line) for line in sentences.split("\n"))
 
     def some(self, one: str, many: str, n: int) -> str:
         """As `say`, for a number of things."""

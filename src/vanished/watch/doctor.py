@@ -57,10 +57,22 @@ def attend(folder: Path) -> list[Finding]:
 def advise(folder: Path) -> list[Finding]:
     """Remarks on the observatory in `folder`: choices with a price, nothing that is wrong."""
     with Observatory.open(folder) as observatory:
-        found = list(remarks(observatory))
+        found = [*remarks(observatory), *_translator(observatory)]
         if not (folder / READABLE).exists():
             found += doctor_canaries.remarks(observatory)
         return found
+
+
+def _translator(observatory: Observatory) -> Iterator[Finding]:
+    """The program that is to translate for the dashboard is looked for, never run."""
+    command = observatory.settings.publish.translator
+    if command and shutil.which(command[0]) is None:
+        yield Finding(
+            f"the translator '{command[0]}' is no program that can be run here",
+            "translator in observatory.toml",
+            "install it, or write its whole path",
+            remark=True,
+        )
 
 
 def _watched(observatory: Observatory) -> Iterator[Finding]:

@@ -144,6 +144,7 @@ def _asked(desk: Desk, request: Request) -> Asked:
     return Asked(
         desk, Tongue(_tag(request)), Links(here), request.query_params, request.path_params,
         request.url.hostname or "", request.cookies.get(COOKIE) or desk.forms.fresh(),
+        request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Asked:
     path: Mapping[str, str]
     host: str = ""  # the name by which we were asked, without a port
     cookie: str = ""  # of the browser, see `forms`
+    foreign: bool = False  # a page elsewhere made the browser ask
 
     @property
     def token(self) -> str:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from vanished.archive import advice
 from vanished.errors import UsageError
 from vanished.model import DAY, at
+from vanished.publish.chart_words import word
 from vanished.publish.desk.asked import Asked, Page, Shown, download, failed, listed
 from vanished.publish.desk.links import PLACES
 from vanished.publish.desk.words import TITLES
@@ -25,6 +26,10 @@ ROWS: Final = 50  # of a table, on one page
 LISTED: Final = 100  # losses of a story, on one page
 LIVE: Final = 7 * DAY  # a campaign that ended later than so long before now is called live
 FEW: Final = 8  # rising terms and campaigns on the front page
+SAID: Final = frozenset({"kind", "cause", "state", "finding", "measure", "unit", "group", "forms"})
+"""Columns whose values are words of analyses, not of posts."""
+NAMED: Final = frozenset({"who", "events"})
+"""Analyses whose column "name" is theirs, too."""
 NAMES: Final = (
     "terms", "combinations", "stories", "campaigns", "events", "timeline", "speed", "spread", "who",
 )  # fmt: skip
@@ -72,7 +77,7 @@ def page_of(name: str) -> Page:
 
 def chart(asked: Asked) -> Response:
     """The chart of an analysis."""
-    drawn = asked.desk.findings.chart(asked.path["name"])
+    drawn = asked.desk.findings.chart(asked.path["name"], asked.tongue.tag)
     if not drawn:
         return Response("There is no such chart.", 404, media_type="text/plain")
     return Response(drawn, media_type="image/svg+xml")
@@ -155,17 +160,21 @@ def _tables(asked: Asked, found: Found) -> list[dict[str, Any]]:
         ]  # fmt: skip
         tables.append({
             "kind": kind, "columns": columns, "total": len(rows),
-            "rows": [[_cell(asked, name, row) for name in columns] for row in rows[:ROWS]],
+            "rows": [[_cell(asked, found.name, name, row) for name in columns]
+                     for row in rows[:ROWS]],
         })  # fmt: skip
     return tables
 
 
-def _cell(asked: Asked, name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+def _cell(asked: Asked, of: str, name: str, row: Mapping[str, Any]) -> tuple[str, str]:
     """What a cell says, and where it leads ("" nowhere)."""
     value = row.get(name)
     tongue, links = asked.tongue, asked.links
     if isinstance(value, bool):
         return tongue.say("yes" if value else "no"), ""
+    if name in SAID or (name == "name" and of in NAMED):
+        values = value if isinstance(value, list) else [value]
+        return ", ".join(word(tongue.tag, name, cell(name, each)) for each in values) or "–", ""
     says = cell(name, value)
     if name == "story" and value:
         return f"{says[:8]}…", links.story(str(value))

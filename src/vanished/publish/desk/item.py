@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any, Final
@@ -22,9 +23,12 @@ from vanished.publish.desk.asked import Asked, Shown, download, failed, listed
 from vanished.publish.desk.evidence import evidence
 from vanished.publish.desk.spread_chart import drawn
 from vanished.publish.desk.words import AGAIN, CAUSES, MOMENTS
+from vanished.publish.gate import Decided
 from vanished.publish.moments import iso
 from vanished.publish.shelf.filters import CROSSINGS
 from vanished.publish.table_files import plain
+from vanished.publish.translating import TO, name_of, translate
+from vanished.publish.withheld import author_named
 
 LONGEST: Final = 4000  # characters of a wording that are compared
 SIMILAR: Final = 5  # losses of the same story that are listed here
@@ -60,8 +64,47 @@ def loss(asked: Asked) -> Shown:
             "similar": [listed(one) for one in desk.shelf().some(told)[:SIMILAR]],
             "proof": proof,
             "wacz": _elsewhere(asked, row["post"]) if readable else "",
+            "translation": _translation(asked, row),
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What a machine made of its words: `text`, or `why` there is none; neither until asked."""
+
+    program: str
+    text: str = ""
+    why: str = ""
+    tag: str = ""  # the language of the text, where the program was told it
+
+
+def _translation(asked: Asked, row: Mapping[str, Any]) -> Translation | None:
+    """None where no program is plugged in, or the words are not to be handed on: another program
+    gets no words that are withheld from anybody, and none because a page elsewhere wants it."""
+    command = asked.desk.translator
+    words = "\n\n".join(filter(None, (row["title"], row["text"])))
+    if not command or not words.strip() or _kept_back(asked, row):
+        return None
+    found = Translation(name_of(command))
+    if asked.query.get("translate") != "1" or asked.foreign:
+        return found
+    tag = asked.tongue.tag
+    try:
+        text = translate(command, words, tag)
+    except UsageError as error:
+        return replace(found, why=str(error))
+    return replace(found, text=text, tag=tag if TO in " ".join(command) else "")
+
+
+def _kept_back(asked: Asked, row: Mapping[str, Any]) -> bool:
+    """Whether its author may have taken it down, or a person withholds it: also where whoever
+    runs this dashboard is shown everything."""
+    decided = Decided.of(asked.desk.decisions.all()[::-1])
+    corrected = decided.corrected.get(row["post"], frozenset())
+    return author_named([*row["causes"], *(cause.value for cause in corrected)]) or not (
+        decided.granted | decided.asked | decided.withheld
+    ).isdisjoint({row["post"], row["account"]})
 
 
 def _elsewhere(asked: Asked, post: str) -> str:

@@ -33,6 +33,10 @@ class Links:
     def loss(self, post: str) -> str:
         return f"/losses/{quote(post)}"
 
+    def translation(self, post: str) -> str:
+        """The same page, with a machine's translation of its words."""
+        return f"/losses/{quote(post)}?translate=1#translation"
+
     def accounts(self) -> str:
         return "/accounts"
 
@@ -47,8 +51,8 @@ class Links:
         asked = f"?{urlencode(query)}" if query else ""
         return f"/{PLACES.get(name, name)}{asked}"
 
-    def finding_chart(self, name: str) -> str:
-        return f"/findings/{name}.svg"
+    def finding_chart(self, name: str, tag: str) -> str:
+        return f"/findings/{name}.svg?{urlencode({'lang': tag})}"
 
     def finding_table(self, name: str) -> str:
         """The whole table as CSV."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from vanished.archive.folder import located
 from vanished.clock import Clock, SystemClock
 from vanished.errors import VanishedError
 from vanished.model import SECOND, Micros
@@ -69,6 +70,7 @@ class Desk:
     decisions: Decisions = field(init=False)
     findings: Findings = field(init=False)
     finder: Finder = field(init=False)
+    translator: tuple[str, ...] = field(init=False)  # the user's program; () for none
     forms: Forms = field(default_factory=Forms)
     clock: Clock = field(default_factory=SystemClock)
     captures: str = ""  # the port of the captures' own origin; "" where there is none
@@ -82,6 +84,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.decisions = Decisions(self.folder)
         self.findings = Findings(self.folder)
+        self.translator = located(self.folder).publish.translator
         self.finder = Finder(self.folder, self.settings.finding)
 
     def start(self) -> None:
@@ -157,7 +160,7 @@ class Desk:
         stated = json.dumps(chart, sort_keys=True)
         kept = self._charts.get((name, tongue.tag), ("", ""))
         if kept[0] != stated:
-            kept = (stated, "" if chart is None else svg(chart))
+            kept = (stated, "" if chart is None else svg(chart, tongue.tag))
             self._charts[name, tongue.tag] = kept
         return kept[1]
 
