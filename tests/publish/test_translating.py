@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,7 +136,7 @@ def asked(folder: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def losses(desk: Desk) -> Sequence[dict[str, Any]]:
+def losses(desk: Desk) -> Sequence[Mapping[str, Any]]:
     return desk.shelf().losses(Filter(state="any"), rows=desk_world.POSTS).rows
 
 

@@ -1,7 +1,7 @@
 """A chart of an analysis in the reader's language.
 
-In: a Vega-Lite specification as `explain` makes it, a language. Out: one that says the same: titles,
-names of axes and legends, and those values that are words of ours. Names of posts, words,
+In: a Vega-Lite specification as `explain` makes it, a language. Out: one that says the same:
+titles, names of axes and legends, those values that are words of ours. Names of posts, words,
 accounts, targets and networks stay. English is given back as it is; nothing is drawn here.
 """
 

@@ -6,8 +6,9 @@ In: a `Chart` of an analysis. Out: the text of an SVG, or the bytes of a PNG. Ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import vl_convert
 
@@ -18,7 +19,11 @@ from vanished.explain.result import Chart
 GRAMMAR: Final = "6.4"  # version of Vega-Lite, as `explain.charts` writes it
 
 
-TIMES: Final = {"en": "en-US", "zh-Hans": "zh-CN", "zh-Hant": "zh-TW"}
+TIMES: Final[Mapping[str, Literal["en-US", "zh-CN", "zh-TW"]]] = {
+    "en": "en-US",
+    "zh-Hans": "zh-CN",
+    "zh-Hant": "zh-TW",
+}
 """How languages write days and months on an axis (d3-time-format)."""
 
 
