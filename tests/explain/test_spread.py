@@ -111,7 +111,7 @@ def test_a_removal_counts_on_the_side_that_was_proven() -> None:
     assert rows[RATIO]["low"] < 3.0 < rows[RATIO]["high"]
     assert rows[RATIO]["low"] > 1
     assert rows[AFTER]["value"] > 2 * rows[BEFORE]["value"]
-    assert f"{proven} of 500: crossed" in found.text()
+    assert f"{proven} of 500 posts: crossed" in found.text()
     assert "associated with" in found.text()
     assert facts(found)["settings"]["threshold"] == "cn-defamation-2013"
     assert "500 reposts" in svg(found.chart())

@@ -23,7 +23,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     order = sorted(said, key=lambda one: -len(re.sub(r"\{\d+\}", "", one)))
     found = ({"number": "数字", "page": "网页"}, [(one, said[one]) for one in order])
-    monkeypatch.setattr(sentences, "_known", lambda tag: found)
+    monkeypatch.setattr(sentences, "_known", lambda tag, first: found)
     translated.cache_clear()
 
 

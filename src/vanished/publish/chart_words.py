@@ -37,7 +37,7 @@ def in_words_of(tag: str, chart: Chart) -> Chart:
 
 def word(tag: str, field: str, value: str) -> str:
     """What stands in a field of a table or chart, where it is a word of ours."""
-    return told(tag, "cause open" if field in CAUSES and value == "open" else value)
+    return told(tag, "cause open" if field in CAUSES and value == "open" else value, "findings")
 
 
 def _part(tag: str, part: Any) -> Any:
@@ -52,14 +52,14 @@ def _part(tag: str, part: Any) -> Any:
 def _value(tag: str, key: str, value: Any, *, ours: bool) -> Any:
     if isinstance(value, str):
         if key in ("title", "text"):
-            return told(tag, value)
+            return told(tag, value, "findings")
         if key in OURS:
             return word(tag, key, value)
         return _MONTHS.sub("%-m月%-d日", value) if key == "format" else value
     if ours and key == "sort" and isinstance(value, list):
-        return [told(tag, each) for each in value]
+        return [told(tag, each, "findings") for each in value]
     if ours and key == "scale" and isinstance(value, Mapping) and "domain" in value:
-        return {**value, "domain": [told(tag, each) for each in value["domain"]]}
+        return {**value, "domain": [told(tag, each, "findings") for each in value["domain"]]}
     return _part(tag, value)
 
 
@@ -67,7 +67,7 @@ def _under(tag: str, lines: Sequence[str]) -> list[str]:
     """The lines of a subtitle: one sentence that `charts.chart` wrapped, or each its own."""
     whole = " ".join(lines)
     said = [whole] if wrap(whole, WIDTH) == list(lines) else lines
-    return [part for line in said for part in _wrapped(told(tag, line))]
+    return [part for line in said for part in _wrapped(told(tag, line, "findings"))]
 
 
 def _wrapped(line: str) -> list[str]:

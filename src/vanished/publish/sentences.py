@@ -32,11 +32,12 @@ _DEEPEST: Final = 3  # a value that is a sentence with a value that is a sentenc
 
 
 @cache
-def _known(tag: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Whole sentences, and templates of those with values: those with most words first."""
+def _known(tag: str, first: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Whole sentences, and templates of those with values: those with most words first. What two
+    catalogues have is said as the catalogue `first` says it."""
     whole: dict[str, str] = {}
     filled: list[tuple[str, str]] = []
-    for name in CATALOGUES:
+    for name in sorted(CATALOGUES, key=lambda name: name != first):
         place = files("vanished.publish").joinpath(f"locale/{name}.{tag.replace('-', '_')}.po")
         if not place.is_file():
             continue
@@ -49,7 +50,7 @@ def _known(tag: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
             if _PLACE.search(said):
                 filled.append((said, meant))
             else:
-                whole[said] = meant
+                whole.setdefault(said, meant)
     filled.sort(key=lambda one: -len(_PLACE.sub("", one[0])))
     return whole, filled
 
@@ -87,71 +88,72 @@ def _telling(own: str) -> bool:
 
 
 @lru_cache(4096)
-def translated(tag: str, sentence: str, depth: int = 0) -> str:
-    """`sentence` in the language `tag`; itself where that is English or nothing fits."""
+def translated(tag: str, sentence: str, depth: int = 0, first: str = CATALOGUES[0]) -> str:
+    """`sentence` in the language `tag`; itself where that is English or nothing fits. Words that
+    mean one thing here and another there are said as the catalogue `first` says them."""
     if tag == "en" or not sentence or depth > _DEEPEST:
         return sentence
-    whole, filled = _known(tag)
+    whole, filled = _known(tag, first)
     if sentence in whole:
         return whole[sentence]
     for said, meant in filled:
         found = pattern(said).fullmatch(sentence) if _own(said) in sentence else None
         if found:
-            return _filled(tag, meant, found.groupdict(), depth + 1)
+            return _filled(tag, meant, found.groupdict(), depth + 1, first)
     if sentence[0].isupper():  # what is a name elsewhere may begin a sentence here
         small = sentence[0].lower() + sentence[1:]
-        meant = translated(tag, small, depth + 1)
+        meant = translated(tag, small, depth + 1, first)
         if meant != small:
             return meant
-    return _listed(tag, sentence, depth)
+    return _listed(tag, sentence, depth, first)
 
 
-def _filled(tag: str, meant: str, values: dict[str, str], depth: int) -> str:
+def _filled(tag: str, meant: str, values: dict[str, str], depth: int, first: str) -> str:
     """A translation with its values; Chinese stands beside Chinese without a blank."""
     made = _MEANT.split(meant)  # a text, a place, whether it stays, a text, …
     for at in range(1, len(made), 3):
         value = values[f"p{made[at]}"]
         stays = made[at + 1] or made[at - 1].endswith(_QUOTES)
-        made[at], made[at + 1] = value if stays else _value(tag, value, depth), ""
+        made[at], made[at + 1] = value if stays else _value(tag, value, depth, first), ""
         if made[at] != value:
             made[at - 1] = made[at - 1].rstrip(" ")
             made[at + 2] = made[at + 2].lstrip(" ")
     return "".join(made)
 
 
-def _listed(tag: str, sentence: str, depth: int) -> str:
+def _listed(tag: str, sentence: str, depth: int, first: str) -> str:
     """A list of words that are all known, word by word; else itself."""
     for sign, meant in ((", ", "、"), (" or ", "或")):
         words = sentence.split(sign)
         if len(words) > 1:
-            said = [translated(tag, word, depth + 1) for word in words]
+            said = [translated(tag, word, depth + 1, first) for word in words]
             if all(one != word for one, word in zip(said, words, strict=True)):
                 return meant.join(said)
     return sentence
 
 
-def _value(tag: str, value: str, depth: int) -> str:
+def _value(tag: str, value: str, depth: int, first: str) -> str:
     """What stands in a place, without the blanks around it where it is words of ours."""
-    meant = translated(tag, value, depth)
+    meant = translated(tag, value, depth, first)
     if meant != value:
         return meant
     bare = value.strip()
-    meant = translated(tag, bare, depth)
+    meant = translated(tag, bare, depth, first)
     return value if meant == bare else meant
 
 
 def whole(tag: str, sentence: str) -> str:
     """`sentence` where a catalogue has just this, of several lines perhaps; else itself."""
-    return sentence if tag == "en" else _known(tag)[0].get(sentence, sentence)
+    return sentence if tag == "en" else _known(tag, CATALOGUES[0])[0].get(sentence, sentence)
 
 
-def told(tag: str, line: str) -> str:
+def told(tag: str, line: str, first: str = CATALOGUES[0]) -> str:
     """A line of several sentences in the language `tag`, each as `translated`. Chinese has no
     space between sentences."""
-    if tag == "en" or line in _known(tag)[0]:
-        return translated(tag, line)
+    if tag == "en" or line in _known(tag, first)[0]:
+        return translated(tag, line, 0, first)
     parts = _ENDS.split(line)
-    meant = [translated(tag, part) for part in parts]
+    meant = [translated(tag, part, 0, first) for part in parts]
     if len(parts) > 1 and all(a != b for a, b in zip(parts, meant, strict=True)):
         return "".join(meant)
-    return translated(tag, line)
+    return translated(tag, line, 0, first)

@@ -104,7 +104,7 @@ class Tongue:
 
     def told(self, sentences: str) -> str:
         """Sentences that code has filled in, such as those of findings, in this language."""
-        return "\n".join(told(self.tag, line) for line in sentences.split("\n"))
+        return "\n".join(told(self.tag, line, "findings") for line in sentences.split("\n"))
 
     def some(self, one: str, many: str, n: int) -> str:
         """As `say`, for a number of things."""
