@@ -17,7 +17,14 @@ settings.register_profile(
 settings.load_profile("fixed")
 
 LONGEST = (
+    "lab/test_month.py",
+    "publish/test_desk.py",
+    "publish/test_site.py",
     "cli/test_cli.py",
+    "reach/test_lab_web.py",
+    "lab/test_advise_command.py",
+    "lab/test_canary_traps.py",
+    "lab/test_canary_bar.py",
     "e2e/test_watch_atproto.py",
     "archive/test_proof_crash.py",
     "watch/test_resuming.py",
@@ -25,6 +32,9 @@ LONGEST = (
     "archive/test_forget_journal.py",
     "watch/test_streams.py",
     "watch/test_canaries.py",
+    "publish/alerts/test_rounds.py",
+    "reach/test_goaround_test.py",
+    "publish/alerts/test_live.py",
     "archive/verify/test_tampering.py",
     "e2e/test_watch_synapse.py",
     "archive/test_erasing.py",
