@@ -164,12 +164,13 @@ class Events:
         if self.registered is None:
             return "Exploratory: the plan of this test is not in the log."
         first = int(self.series.begin[0])  # 0 where there is no post
-        when = (
-            f"{at(self.registered.at):%Y-%m-%d %H:%M} UTC, leaf {self.registered.leaf} of the log"
-        )
+        when, leaf = f"{at(self.registered.at):%Y-%m-%d %H:%M}", self.registered.leaf
         if self.registered.at <= first:
-            return f"Planned before the days it speaks of ({when})."
-        return f"Planned ({when}), after some of the days it speaks of had passed."
+            return f"Planned before the days it speaks of (log: {when} UTC, leaf {leaf})."
+        return (
+            f"Planned in the log ({when} UTC, leaf {leaf}), after some of the days it speaks of had"
+            " passed."
+        )
 
 
 def plan_of(calendar: Calendar, settings: EventSettings) -> Plan:
