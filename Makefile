@@ -59,6 +59,7 @@ lock:                          ## renew the locks (needs uv on the PATH); they n
 	$(COMPILE) requirements/datasketch.in -o requirements/datasketch.txt
 	$(COMPILE) requirements/oonidata.in -o requirements/oonidata.txt
 	$(COMPILE) requirements/sklearn.in -o requirements/sklearn.txt
+	$(COMPILE) requirements/datasette.in -o requirements/datasette.txt
 	$(COMPILE) --extra explain --extra publish -c requirements/core.txt pyproject.toml -o requirements/demo.txt
 	$(COMPILE) --group dev --extra explain --extra platforms --extra publish --extra reach -c requirements/core.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
