@@ -111,10 +111,13 @@ def test_why_nothing_was_found_is_said_in_chinese(tmp_path: Path) -> None:
         made = Desk(tmp_path / "o", DeskSettings(finding=FinderSettings(every_s=0.0)))
         made.renew()
         client = Client(make_app(made, ["desk"]), "desk:80")
+        made.finder.trouble = "A run ended with 3."
         for path in ("/terms", "/findings"):
             page = client.get(f"{path}?lang=zh-Hans").text
             assert "帖文的文字在本机上已封存" in page
+            assert "一次运行以 3 结束。" in page
             assert english(words_of(page)) == []
+        assert "一次运行以 3 结束。" in client.get("/operate?lang=zh-Hans").text
         made.stop()
 
 
