@@ -113,10 +113,13 @@ def test_why_nothing_was_found_is_said_in_chinese(tmp_path: Path) -> None:
         made = Desk(tmp_path / "o", DeskSettings(finding=FinderSettings(every_s=0.0)))
         made.renew()
         client = Client(make_app(made, ["desk"]), "desk:80")
+        made.finder.trouble = "A run ended with 3."
         for path in ("/terms", "/findings"):
             page = client.get(f"{path}?lang=zh-Hans").text
             assert "帖文的文字在本机上已封存" in page
+            assert "一次运行以 3 结束。" in page
             assert english(words_of(page)) == []
+        assert "一次运行以 3 结束。" in client.get("/operate?lang=zh-Hans").text
         made.stop()
 
 
@@ -124,9 +127,9 @@ def test_a_sentence_that_is_not_known_is_marked_as_english() -> None:
     """A screen reader must not read English as Chinese, nor a reader think it was translated."""
     room = environment("zh-Hans", "vanished.publish.desk")
     source, _, _ = room.loader.get_source(room, "base.html")  # type: ignore[union-attr]
-    macro = re.search(r"{% macro told.*?{%-? endmacro %}", source, re.DOTALL)
+    macro = re.search(r"{% macro sentence.*?{%-? endmacro %}", source, re.DOTALL)
     assert macro
-    page = room.from_string(macro[0] + "{{ told(says) }}")
+    page = room.from_string(macro[0] + "{{ sentence(says) }}")
     said = [page.render(t=Tongue("zh-Hans"), says=one).strip() for one in ("gone", "Not so soon.")]
     assert said == ["<span>已消失</span>", '<span lang="en">Not so soon.</span>']
 
