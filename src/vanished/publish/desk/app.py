@@ -129,7 +129,7 @@ def _answer(
     context = {
         "t": asked.tongue, "link": asked.links, "w": words, "languages": NAMES,
         "trouble": desk.trouble, "everything": desk.settings.everything,
-        "names": desk.names, "page": shown.name, "review_of": desk.decisions.review, "iso": iso,
+        "names": desk.names, "page": shown.name, "review_of": desk.decisions.reviews(), "iso": iso,
         **shown.values,
     }  # fmt: skip
     text = rooms[tag].get_template(f"{shown.name}.html").render(context)

@@ -7,7 +7,7 @@ itself is `archive.rulings`; what a decision means for a publication is said in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -37,7 +37,13 @@ class Decisions:
 
     def review(self, key: str) -> Ruling | None:
         """The reviewer's word that counts."""
-        return next((each for each in self.of(key) if each.kind == REVIEWED), None)
+        return self.reviews()(key)
+
+    def reviews(self) -> Callable[[str], Ruling | None]:
+        """The same for many keys, as of now: the folder is looked at once."""
+        self._read()
+        of = self._of
+        return lambda key: next((each for each in of.get(key, ()) if each.kind == REVIEWED), None)
 
     def reviewed(self) -> set[str]:
         """Whatever a reviewer gave a word on."""

@@ -19,7 +19,7 @@ from vanished.publish.desk.app import make_app
 from vanished.publish.desk.captures import make_captures_app
 from vanished.publish.desk.state import Desk, DeskSettings
 
-NICE = 5
+NICE = 10
 """The watch beside it goes first."""
 
 
