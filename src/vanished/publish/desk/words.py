@@ -5,7 +5,13 @@ In: the values that verdicts carry. Out: English words, which `tongues` translat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
+
+from markupsafe import Markup
+
+from vanished.publish.tongues import Tongue
 
 CAUSES: Final = {
     "platform": "removed by the platform",
@@ -168,3 +174,21 @@ CANARIES: Final = {
 def group(causes: list[str]) -> str:
     """The class under which a loss is counted: its one cause, or "open"."""
     return causes[0] if len(causes) == 1 else "open" if causes else "unknown"
+
+
+def causes_shown(tongue: Tongue, causes: Sequence[str]) -> Markup:
+    """Causes as a page says them: each with its sign, "or" between them; a dash for none."""
+    return _causes_shown(tongue, tuple(causes or ()))
+
+
+@lru_cache(256)  # a list says the same few over and over
+def _causes_shown(tongue: Tongue, causes: tuple[str, ...]) -> Markup:
+    if not causes:
+        return Markup("–")
+    said = (
+        Markup('<span class="sign" aria-hidden="true">{}</span>{}').format(
+            SIGNS[cause], tongue.say(SHORT[cause])
+        )
+        for cause in causes
+    )
+    return Markup(" {} ").format(tongue.say("or")).join(said)
