@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -35,6 +35,7 @@ class Loss:
     number: int
     told_at: Micros
     row: Passed
+    shard: str = ""  # the file with its captures, if they leave
     read: str = field(default="", compare=False, repr=False)
 
     @property
@@ -61,6 +62,8 @@ class Loss:
             "no_words": row.no_words.name.lower() if row.no_words else None,
             "ground": row.ground,
         }
+        if self.shard:
+            facts["captures"] = self.shard
         return json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
@@ -110,6 +113,16 @@ def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
     return Ledger(tuple(losses), before.next + len(fresh))
 
 
+def with_captures(ledger: Ledger, shards: Mapping[str, str]) -> Ledger:
+    """The same, saying in which file the captures of each are: path by pseudonym."""
+    losses = (
+        loss if loss.shard == shards.get(loss.row.post, "")
+        else replace(loss, shard=shards.get(loss.row.post, ""), read="")
+        for loss in ledger.losses
+    )  # fmt: skip
+    return Ledger(tuple(losses), ledger.next)
+
+
 @lru_cache(1 << 16)  # times are rounded, so that there are few
 def _iso(t: Micros | None) -> str | None:
     return None if t is None else at(t).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -146,5 +159,6 @@ def _loss(line: str) -> Loss:
         text=facts["text"],
         no_words=_NO_WORDS[facts["no_words"]] if facts["no_words"] else None,
         ground=facts["ground"],
+        captures="captures" in facts,
     )
-    return Loss(facts["number"], told_at, row, line)
+    return Loss(facts["number"], told_at, row, facts.get("captures", ""), line)
