@@ -99,8 +99,8 @@ def build_site(
     """Build the site `name` of the observatory in `folder` at `target`, new, empty or that site.
 
     `base` is the address that it will stand at, if that is known. `scrub`: scrub all words again,
-    also those that left before. `shard_bytes`: the most that a file of captures holds. Raises UsageError where the target is anything else, or the name
-    was published otherwise; StorageError.
+    also those that left before. `shard_bytes`: the most that a file of captures holds. Raises
+    UsageError where the target is anything else, or the name was published otherwise; StorageError.
     """
     check_name(name)
     base = _address(base)
