@@ -116,8 +116,11 @@ class _Layout:
             yield self.file(path, made_of, held)
         if told.captures.files:
             yield self.file("static/replay.js", partial(_static, "site", "replay.js"))
-        for path, shard in told.captures.files.items():
-            yield path, File(shard.of, shard.make)  # of itself only: a full one stays as it is
+        for name, made_file in told.captures.files.items():
+            yield (
+                name,
+                File(made_file.of, made_file.make),
+            )  # of itself only: a full one stays as it is
 
     def tongue(self, tag: str) -> Iterator[tuple[str, File]]:
         """The pages and feeds of one language."""
