@@ -267,6 +267,27 @@ def test_a_takedown_takes_its_captures_out_of_the_next_build(made: Made) -> None
     assert all(verify(path).sound for path in made.shards())
 
 
+def test_a_rule_that_comes_later_takes_no_loss_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words of one account are told later than its crowd's; the crowd is the same one."""
+    monkeypatch.setenv("VANISHED_KEY", "ab" * 32)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = Made(tmp_path / "o", tmp_path / "site")
+    site_world.make(made.folder, site_world.BLOCK, words=False)
+    made.build()
+    before = [loss["post"] for loss in made.losses()]
+    with Observatory.open(made.folder) as observatory:
+        key = observatory.naming(site_world.PLATFORM, site_world.account_id(OWNER))
+    with (made.folder / FILE).open("a") as file:
+        file.write(RULE.format(key=key))
+    capture(made.folder, [(n,) for n in allowed(range(site_world.BLOCK))])
+    for turn in (1, 2):
+        made.build(turn)
+        assert [loss["post"] for loss in made.losses()] == before
+        assert made.shown() == {site_world.post_id(n) for n in allowed(range(site_world.BLOCK))}
+
+
 def test_captures_that_fit_no_file_are_told_of(made: Made) -> None:
     built = made.build(1, limit=9_000)
     assert made.shards() == []

@@ -29,8 +29,8 @@ _NO_WORDS: Final = {one.name.lower(): one for one in NoWords}
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One loss of a site. `told_at`: when a build first told it as it is, to the second; `read`:
-    its line, where it was read from a ledger."""
+    """One loss of a site. `told_at`: when a build first told it as it is, whatever became of its
+    words, to the second; `read`: its line, where it was read from a ledger."""
 
     number: int
     told_at: Micros
@@ -106,11 +106,19 @@ def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
         if old is None:
             fresh.append(row)
         else:
-            losses.append(old if old.row == row else Loss(old.number, now, row))
+            told_at = old.told_at if _like(old.row, row) else now
+            losses.append(old if old.row == row else Loss(old.number, told_at, row))
     fresh.sort(key=lambda row: (row.gone_by or row.published_from or 0, row.post))
     losses += [Loss(number, now, row) for number, row in enumerate(fresh, before.next)]
     losses.sort(key=lambda loss: loss.number)
     return Ledger(tuple(losses), before.next + len(fresh))
+
+
+def _like(old: Passed, new: Passed) -> bool:
+    """Whether all but the words is told as it was: then it stays in the crowd it was told with."""
+    return old == replace(
+        new, title=old.title, text=old.text, no_words=old.no_words, ground=old.ground
+    )
 
 
 def with_captures(ledger: Ledger, shards: Mapping[str, str]) -> Ledger:
