@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from vanished.archive.capture import Identities, Read, check_capture, read_at
+from vanished.archive.capture.segments import PLAIN
 from vanished.archive.durable import make_folder, refusals, write_atomically
 from vanished.archive.folder import located
 from vanished.archive.leaves import (
@@ -23,6 +24,7 @@ from vanished.archive.leaves import (
     opened,
     posts_of,
     showing,
+    showing_only,
     withheld,
 )
 from vanished.archive.log import COSIGNATURES, Log, Note, kept_cosigned, make_receipt, parse_note
@@ -128,22 +130,66 @@ def export_wacz(
     Raises UsageError where captures are sealed and no identity is given, EvidenceError where one is
     damaged, StorageError; `target` is then as it was.
     """
-    settings = located(folder)
+    located(folder)
     log = _opened_log(folder)
     chosen = choose(folder, log, keys, everything=everything, sparing=sparing)
     if not chosen.leaves:
         raise UsageError(f"There is nothing to export: {_why_none(chosen)}.")
+    return Exported(_packed(folder, target, log, chosen.leaves, identities, now), chosen)
+
+
+def presentable(folder: Path, keys: Collection[str]) -> dict[Leaf, frozenset[str]]:
+    """The captures that show some of these subjects and nobody else, with whom they show.
+
+    Only what can be given to anybody: signed by a checkpoint, not sealed, no measurement.
+    Raises DamagedError.
+    """
+    if not (folder / LOG).is_dir():
+        return {}
+    size = Log.open(folder / LOG).size
+    with opened(folder) as connection:
+        alone = showing_only(connection, keys)
+        return {
+            leaf: frozenset(alone[leaf.index])
+            for leaf in leaves(connection)
+            if leaf.index in alone and leaf.index < size and leaf.segment.endswith(PLAIN)
+        }
+
+
+def export_leaves(folder: Path, target: Path, chosen: Collection[Leaf], now: Micros) -> Written:
+    """Write these captures, which must not be sealed, to the WACZ `target`; raises as
+    `export_wacz` does."""
+    return _packed(folder, target, _opened_log(folder), chosen, None, now, sparing=True)
+
+
+def beside_bytes(folder: Path) -> int:
+    """How many bytes of statements and rotations a WACZ of this observatory holds at least."""
+    return sum(len(name) + len(content) for name, content in _beside(folder / LOG, ()))
+
+
+def _packed(
+    folder: Path,
+    target: Path,
+    log: Log,
+    chosen: Collection[Leaf],
+    identities: Identities | None,
+    now: Micros,
+    *,
+    sparing: bool = False,
+) -> Written:
+    """`sparing`: of the stamps only those of checkpoints that a receipt of these carries."""
+    settings = located(folder)
     note_of = _notes(folder / LOG, log)
-    written = write_wacz(
+    carried = {note_of(leaf.index).text for leaf in chosen} if sparing else None
+    return write_wacz(
         target,
-        _exhibits(folder, chosen.leaves, identities, log, note_of),
+        _exhibits(folder, chosen, identities, log, note_of),
         observatory=settings.id,
         created=now,
         vkeys=(folder / LOG / "vkeys").read_bytes(),
         witnesses="".join(f"{each.key}\n" for each in settings.log.witnesses).encode(),
-        files=_beside(folder / LOG),
+        files=_beside(folder / LOG, carried),
     )
-    return Exported(written, chosen)
 
 
 def export_receipts(
@@ -263,10 +309,16 @@ def _notes(folder: Path, log: Log) -> Callable[[int], Note]:
     return note_of
 
 
-def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Stamps, statements and rotations, under the names that they have in a WACZ."""
+def _beside(folder: Path, carried: Collection[str] | None) -> Iterator[tuple[str, bytes]]:
+    """Stamps, statements and rotations, under the names that they have in a WACZ; of the stamps
+    all, or those of the checkpoints with one of these texts."""
+    wanted = {
+        path.parent
+        for path in sorted(folder.glob("stamps/*/checkpoint"))
+        if carried is None or parse_note(path.read_bytes(), str(path)).text in carried
+    }
     for path in sorted(folder.glob("stamps/*/*")):
-        if path.is_file():
+        if path.is_file() and (carried is None or path.parent in wanted):
             yield f"stamps/{path.parent.name}.{path.name}", path.read_bytes()
     for path in sorted((folder / STATEMENTS).glob("*.json")):
         yield f"statements/{path.name}", path.read_bytes()

@@ -99,6 +99,30 @@ def showing(connection: sa.Connection, keys: Collection[str]) -> set[int]:
     return found
 
 
+def showing_only(connection: sa.Connection, keys: Collection[str]) -> dict[int, set[str]]:
+    """The leaves of captures that show some of these subjects and nobody else, with whom."""
+    c = present.shown.c
+    asked = sorted(keys)
+    found: dict[int, set[str]] = {}
+    for start in range(0, len(asked), MOST_BOUND):
+        query = sa.select(c.leaf, c.key).where(c.key.in_(asked[start : start + MOST_BOUND]))
+        for leaf, key in connection.execute(query):
+            found.setdefault(leaf, set()).add(key)
+    numbers = sorted(found)
+    for start in range(0, len(numbers), MOST_BOUND):
+        counted = (
+            sa.select(c.leaf, sa.func.count())
+            .where(c.leaf.in_(numbers[start : start + MOST_BOUND]))
+            .group_by(c.leaf)
+        )
+        for leaf, shows in connection.execute(counted):
+            if shows != len(found[leaf]):
+                del found[leaf]
+    for leaf in measurements(connection) & found.keys():
+        del found[leaf]
+    return found
+
+
 def measurements(connection: sa.Connection) -> set[int]:
     """The leaves of captures that hold a measurement of a network."""
     c = present.shown.c

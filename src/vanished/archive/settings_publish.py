@@ -29,7 +29,8 @@ class WordsRule:
     """A recorded decision that words may be published: whose, why, who decided it and when.
 
     Empty `platforms` or `accounts` (keys) do not narrow it down; a rule narrows by one at least.
-    `alive`: also words of posts that nobody took away.
+    `alive`: also words of posts that nobody took away. `captures`: also the captures of these
+    posts, as the platform sent them; such a rule names its accounts.
     """
 
     ground: str
@@ -38,6 +39,7 @@ class WordsRule:
     platforms: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     alive: bool = False
+    captures: bool = False
 
     def covers(self, platform: str, account: str) -> bool:
         """Whether it speaks of posts of this account."""
@@ -119,7 +121,13 @@ def _rule(reader: Reader, given: Mapping[str, Any]) -> WordsRule:
             )
     alive = _flag(reader, table, given, "alive")
     day = _day(reader, table, given)
-    return WordsRule(given["ground"], decided_by, day, platforms, accounts, alive)
+    captures = _flag(reader, table, given, "captures")
+    if captures and not accounts:
+        raise reader.fail(
+            table, "captures",
+            "a rule that lets captures leave must name accounts: a capture names its author.",
+        )  # fmt: skip
+    return WordsRule(given["ground"], decided_by, day, platforms, accounts, alive, captures)
 
 
 def _day(reader: Reader, table: str, given: Mapping[str, Any]) -> str:

@@ -97,6 +97,7 @@ contact = ""                 # where to ask that something be taken down
 # decided_by = "the editors"
 # decided_at = 2026-11-01
 # alive = false              # also words of posts that nobody took away
+# captures = false           # also their captures, which name the author; accounts must be given
 
 {sources}"""
 

@@ -110,11 +110,14 @@ def _not_after(first: Micros | None, second: Micros | None) -> bool:
 
 
 def _with_words(told: Passed, now: Passed) -> Passed:
-    if (told.title, told.text, told.no_words, told.ground) == (
-        now.title, now.text, now.no_words, now.ground
+    if (told.title, told.text, told.no_words, told.ground, told.captures) == (
+        now.title, now.text, now.no_words, now.ground, now.captures
     ):  # fmt: skip
         return told
-    return replace(told, title=now.title, text=now.text, no_words=now.no_words, ground=now.ground)
+    return replace(
+        told, title=now.title, text=now.text, no_words=now.no_words, ground=now.ground,
+        captures=now.captures,
+    )  # fmt: skip
 
 
 def _crowds(

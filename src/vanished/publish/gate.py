@@ -97,6 +97,7 @@ class Passed:
     text: str | None = None
     no_words: NoWords | None = None
     ground: str = ""  # of the rule that lets the words leave
+    captures: bool = field(default=False, compare=False)  # whether a rule lets its captures leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,7 @@ class Gate:
             text=text,
             no_words=no_words,
             ground=rule.ground if rule is not None and leaves else "",
+            captures=leaves and self._captures(item),
         )
 
     def reviewed(self, item: Item) -> Item:
@@ -251,6 +253,18 @@ class Gate:
     def _rule(self, item: Item) -> WordsRule | None:
         covering = [r for r in self.rules.words if r.covers(item.platform, item.account)]
         return max(covering, key=lambda rule: rule.alive, default=None)
+
+    def _captures(self, item: Item) -> bool:
+        """Whether a rule lets the captures of a post leave whose words do. They name the author,
+        so none leaves where the author is among the causes, nor out of a sealed observatory."""
+        if self.sealed or Cause.AUTHOR in item.causes:
+            return False
+        taken = item.fate in (Fate.REMOVED, Fate.ACCOUNT)
+        return any(
+            rule.captures and bool(rule.accounts) and (rule.alive or taken)
+            for rule in self.rules.words
+            if rule.covers(item.platform, item.account)
+        )
 
     def _no_words(self, item: Item, rule: WordsRule | None) -> NoWords | None:
         if rule is None:

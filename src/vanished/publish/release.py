@@ -8,8 +8,8 @@ only for names that must not leave. Nothing is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -58,6 +58,9 @@ class Release:
     withheld: tuple[Withheld, ...]
     until: Micros | None
     sealed: bool
+    captured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Of rows whose captures may leave: pseudonym to the observatory's keys of post and account.
+    For whoever reads the captures; not for publication."""
 
     @property
     def with_words(self) -> tuple[Passed, ...]:
@@ -134,6 +137,10 @@ def _released(
         if row is None and (told is None or batches.lost(one))
     ]
     outcomes = numbers.outcomes(counted, door.rules.k)
+    keys = zip(posts["post"].to_pylist(), posts["account"].to_pylist(), strict=True)
+    captured = {
+        row.post: pair for row, pair in zip(rows, keys, strict=True) if row and row.captures
+    }
     printed = sorted({row["platform"] for row in outcomes} - {ALL, OTHERS})
     shown = posts["notice"].to_pylist()
     words = {text: door.text(text) for text in set(shown)}
@@ -150,6 +157,7 @@ def _released(
         withheld=tuple(stay),
         until=_known_until(posts),
         sealed=past.sealed,
+        captured=captured,
     )
 
 

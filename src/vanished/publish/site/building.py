@@ -34,6 +34,7 @@ from vanished.publish.release_name import check_name
 from vanished.publish.site import ledger as ledgers
 from vanished.publish.site import manifest as manifests
 from vanished.publish.site import proof
+from vanished.publish.site.captures import SHARD_BYTES, shards
 from vanished.publish.site.layout import Told, layout
 from vanished.publish.site.ledger import LEDGER, Ledger
 from vanished.publish.site.manifest import MANIFEST, SIGNATURE, Entry, Manifest
@@ -92,13 +93,14 @@ class _Before:
 
 
 def build_site(
-    folder: Path, name: str, target: Path, now: Micros, *, base: str = "", scrub: bool = False
-) -> Built:
+    folder: Path, name: str, target: Path, now: Micros, *, base: str = "", scrub: bool = False,
+    shard_bytes: int = SHARD_BYTES,
+) -> Built:  # fmt: skip
     """Build the site `name` of the observatory in `folder` at `target`, new, empty or that site.
 
     `base` is the address that it will stand at, if that is known. `scrub`: scrub all words again,
-    also those that left before. Raises UsageError where the target is anything else, or the name
-    was published otherwise; StorageError.
+    also those that left before. `shard_bytes`: the most that a file of captures holds. Raises
+    UsageError where the target is anything else, or the name was published otherwise; StorageError.
     """
     check_name(name)
     base = _address(base)
@@ -114,12 +116,13 @@ def build_site(
                 f"Nothing may be published: fewer than {release.rules.k} accounts stand behind it,"
                 " or every post is withheld; vanished publish preview says why."
             )
-        return _built(folder, release, target, before, base, now)
+        return _built(folder, release, target, before, base, now, shard_bytes)
 
 
 def _built(
-    folder: Path, release: Release, target: Path, before: _Before, base: str, now: Micros
-) -> Built:
+    folder: Path, release: Release, target: Path, before: _Before, base: str, now: Micros,
+    limit: int,
+) -> Built:  # fmt: skip
     ledger = ledgers.continued(before.ledger, release.rows, now)
     rules = release.rules
     site = Site(
@@ -127,12 +130,16 @@ def _built(
         rules.round_s, base,
     )  # fmt: skip
     key, why_not = key_at_hand(folder, release.observatory)
-    told = Told(site, release, ledger, proof.files(folder), key is not None)
+    room = target.with_name(f".{target.name}.{os.getpid()}.captures")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     old = target if before.manifest is not None else None
     try:
         with refusals(f"write {target}"):
             shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(room, ignore_errors=True)
+            packed = shards(folder, release, before.ledger, ledger, before.manifest, room, limit)
+            ledger = ledgers.with_captures(ledger, packed.of)
+            told = Told(site, release, ledger, proof.files(folder), key is not None, packed)
             tree = Tree(unfinished, old)
             files, made = _written(tree, told, before.manifest)
             whole = Manifest(_facts(release, ledger, base), files).encoded()
@@ -145,12 +152,18 @@ def _built(
                     tree.write(SIGNATURE, signed)
                 tree.settle()
         remarks = [why_not] if why_not else []
+        if packed.too_large:
+            remarks.append(
+                f"The captures of {packed.too_large} losses are in no file, since those of one are"
+                f" more than {limit} bytes."
+            )
         if changed:
             remarks += _recorded(folder, release, digest, before.digest, now)
             with refusals(f"write {target}"):
                 exchange(unfinished, target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(room, ignore_errors=True)
     signed_by = "" if key is None else str(key.verifier)
     return Built(
         target, release, len(ledger.losses), len(files), made, digest, signed_by, changed,

@@ -2,7 +2,8 @@
 
 In: losses, the newest told first. Out: bytes, the same for the same losses. Ids are URNs that
 follow from observatory, release and pseudonym, so that they stay wherever a copy of the site lies;
-links are relative unless the site's address is known. There is no enclosure: captures do not leave.
+links are relative unless the site's address is known. An entry whose captures leave has the file
+that holds them as its enclosure.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vanished.model import Micros, at
 ENTRIES: Final = 50  # in a feed
 ATOM: Final = "http://www.w3.org/2005/Atom"
 VERSION: Final = "https://jsonfeed.org/version/1.1"
+WACZ: Final = "application/wacz"
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -33,6 +35,7 @@ class Entry:
     link: str
     updated: Micros
     tags: tuple[str, ...]
+    enclosure: tuple[str, int] | None = None  # address and bytes of a WACZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ def atom(feed: Feed) -> bytes:
         _add(entry, "title", one.title)
         _add(entry, "updated", _rfc3339(one.updated))
         ET.SubElement(entry, "link", rel="alternate", type="text/html", href=one.link)
+        if one.enclosure is not None:
+            to, size = one.enclosure
+            ET.SubElement(
+                entry, "link", rel="enclosure", type=WACZ, length=str(size), href=to
+            )  # fmt: skip
         for tag in one.tags:
             ET.SubElement(entry, "category", term=_xml(tag))
         _add(entry, "content", one.summary, type="text")
@@ -94,11 +102,19 @@ def json_feed(feed: Feed) -> bytes:
                 "content_text": one.summary,
                 "date_modified": _rfc3339(one.updated),
                 "tags": list(one.tags),
+                **_attachments(one),
             }
             for one in feed.entries
         ],
     }
     return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace")
+
+
+def _attachments(one: Entry) -> dict[str, object]:
+    if one.enclosure is None:
+        return {}
+    to, size = one.enclosure
+    return {"attachments": [{"url": to, "mime_type": WACZ, "size_in_bytes": size}]}
 
 
 def _add(parent: ET.Element, name: str, text: str, **attributes: str) -> None:

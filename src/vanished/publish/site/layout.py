@@ -23,16 +23,15 @@ from vanished.publish.desk import words
 from vanished.publish.desk.front import Figure
 from vanished.publish.release import Release
 from vanished.publish.site import feeds, figures, index
+from vanished.publish.site.captures import NO_SHARDS, Make, Shards
 from vanished.publish.site.ledger import LEDGER, Ledger, Loss
 from vanished.publish.site.links import VOLUME, StaticLinks, list_path, volume_of, volume_path
 from vanished.publish.site.lists import ALL, CAUSE, MONTH, PLATFORM, Listing, listings
-from vanished.publish.site.pages import POLICY, Room, Site
+from vanished.publish.site.pages import POLICY, REPLAY_POLICY, Room, Site
 from vanished.publish.tongues import NAMES
 
 LATEST: Final = 10  # losses on the front page
 STATIC: Final = {"style.css": "desk", "site.css": "site", "search.js": "site"}
-
-Make = Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Told:
     ledger: Ledger
     proof: Mapping[str, tuple[str, Make]]
     signed: bool
+    captures: Shards = NO_SHARDS
 
 
 def layout(told: Told) -> Iterator[tuple[str, File]]:
@@ -114,6 +114,13 @@ class _Layout:
                 yield self.file(path, partial(made.file, path), of)
         for path, (held, made_of) in told.proof.items():
             yield self.file(path, made_of, held)
+        if told.captures.files:
+            yield self.file("static/replay.js", partial(_static, "site", "replay.js"))
+        for name, made_file in told.captures.files.items():
+            yield (
+                name,
+                File(made_file.of, made_file.make),
+            )  # of itself only: a full one stays as it is
 
     def tongue(self, tag: str) -> Iterator[tuple[str, File]]:
         """The pages and feeds of one language."""
@@ -140,8 +147,11 @@ class _Layout:
         newest = newest[: -feeds.ENTRIES - 1 : -1]
         for form, make in (("atom", feeds.atom), ("json", feeds.json_feed)):
             here = f"{tag}/feeds/{one.key}.{form}"
-            feed = partial(_feed, room, here, one, newest, self.told.release.until or 0)
-            of = self.of(newest), str(self.told.release.until if not newest else "")
+            shards = self.told.captures
+            feed = partial(_feed, room, here, one, newest, self.told.release.until or 0, shards)
+            sizes = [self.told.captures.bytes_of(loss.shard) for loss in newest]
+            until = str(self.told.release.until if not newest else "")
+            of = self.of(newest), until, json.dumps(sizes) if any(sizes) else ""
             yield self.file(here, partial(_made, make, feed), *of)
 
     def _front(self, tag: str, room: Room) -> Iterator[tuple[str, File]]:
@@ -171,8 +181,12 @@ class _Layout:
         search = partial(_search, room, f"{tag}/search.html", parts, with_words)
         yield self.file(f"{tag}/search.html", search, parts, str(with_words))
         proven = bool(self.told.proof), self.told.signed
-        about = partial(_meaning, room, f"{tag}/about.html", *proven)
-        yield self.file(f"{tag}/about.html", about, str(proven))
+        captured = bool(self.told.captures.files)
+        about = partial(_meaning, room, f"{tag}/about.html", *proven, captured)
+        yield self.file(f"{tag}/about.html", about, str((*proven, captured)))
+        if captured:
+            replay = partial(_replay, room, f"{tag}/replay.html")
+            yield self.file(f"{tag}/replay.html", replay)
 
 
 class _Once:
@@ -212,7 +226,7 @@ def _static(room: str, name: str) -> bytes:
 
 def _volume(room: Room, here: str, volume: int, losses: Sequence[Loss]) -> bytes:
     first = volume * VOLUME + 1
-    rows = [room.whole(loss) for loss in losses]
+    rows = [room.whole(loss, here) for loss in losses]
     return room.page("volume.html", here, rows=rows, first=first, last=first + VOLUME - 1)
 
 
@@ -256,13 +270,20 @@ def _search(room: Room, here: str, parts: str, with_words: bool) -> bytes:
     )  # fmt: skip
 
 
-def _meaning(room: Room, here: str, proven: bool, signed: bool) -> bytes:
+def _meaning(room: Room, here: str, proven: bool, signed: bool, captured: bool) -> bytes:
     return room.page(
-        "meaning.html", here, "meaning", proven=proven, signed=signed, version=__version__
-    )
+        "meaning.html", here, "meaning", proven=proven, signed=signed, captured=captured,
+        version=__version__,
+    )  # fmt: skip
 
 
-def _feed(room: Room, here: str, one: Listing, newest: Sequence[Loss], until: int) -> feeds.Feed:
+def _replay(room: Room, here: str) -> bytes:
+    return room.page("replay.html", here, policy=REPLAY_POLICY)
+
+
+def _feed(
+    room: Room, here: str, one: Listing, newest: Sequence[Loss], until: int, shards: Shards
+) -> feeds.Feed:
     site, links, tag = room.site, StaticLinks(here), room.tongue.tag
     named = site.title or f"Vanished {site.observatory}"
 
@@ -275,11 +296,12 @@ def _feed(room: Room, here: str, one: Listing, newest: Sequence[Loss], until: in
         says = room.tongue.all_of(seen["says"]) or room.tongue.say(seen["outcome"])
         lines = [seen["title"], seen["text"], seen["gone"] and f"≤ {seen['gone']} UTC"]
         link = address(f"{volume_path(volume_of(loss.number))}#{loss.row.post}")
+        file = f"{site.base or links.root}{loss.shard}", shards.bytes_of(loss.shard)
         entries.append(
             feeds.Entry(
                 feeds.urn(site.observatory, site.release, loss.row.post),
                 f"{loss.row.platform}: {says}", "\n".join(filter(None, lines)), link, loss.told_at,
-                tuple(seen["causes"]),
+                tuple(seen["causes"]), file if loss.shard else None,
             )
         )  # fmt: skip
     return feeds.Feed(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -29,12 +29,13 @@ _NO_WORDS: Final = {one.name.lower(): one for one in NoWords}
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One loss of a site. `told_at`: when a build first told it as it is, to the second; `read`:
-    its line, where it was read from a ledger."""
+    """One loss of a site. `told_at`: when a build first told it as it is, whatever became of its
+    words, to the second; `read`: its line, where it was read from a ledger."""
 
     number: int
     told_at: Micros
     row: Passed
+    shard: str = ""  # the file with its captures, if they leave
     read: str = field(default="", compare=False, repr=False)
 
     @property
@@ -61,6 +62,8 @@ class Loss:
             "no_words": row.no_words.name.lower() if row.no_words else None,
             "ground": row.ground,
         }
+        if self.shard:
+            facts["captures"] = self.shard
         return json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
@@ -103,11 +106,29 @@ def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
         if old is None:
             fresh.append(row)
         else:
-            losses.append(old if old.row == row else Loss(old.number, now, row))
+            told_at = old.told_at if _like(old.row, row) else now
+            losses.append(old if old.row == row else Loss(old.number, told_at, row))
     fresh.sort(key=lambda row: (row.gone_by or row.published_from or 0, row.post))
     losses += [Loss(number, now, row) for number, row in enumerate(fresh, before.next)]
     losses.sort(key=lambda loss: loss.number)
     return Ledger(tuple(losses), before.next + len(fresh))
+
+
+def _like(old: Passed, new: Passed) -> bool:
+    """Whether all but the words is told as it was: then it stays in the crowd it was told with."""
+    return old == replace(
+        new, title=old.title, text=old.text, no_words=old.no_words, ground=old.ground
+    )
+
+
+def with_captures(ledger: Ledger, shards: Mapping[str, str]) -> Ledger:
+    """The same, saying in which file the captures of each are: path by pseudonym."""
+    losses = (
+        loss if loss.shard == shards.get(loss.row.post, "")
+        else replace(loss, shard=shards.get(loss.row.post, ""), read="")
+        for loss in ledger.losses
+    )  # fmt: skip
+    return Ledger(tuple(losses), ledger.next)
 
 
 @lru_cache(1 << 16)  # times are rounded, so that there are few
@@ -146,5 +167,6 @@ def _loss(line: str) -> Loss:
         text=facts["text"],
         no_words=_NO_WORDS[facts["no_words"]] if facts["no_words"] else None,
         ground=facts["ground"],
+        captures="captures" in facts,
     )
-    return Loss(facts["number"], told_at, row, line)
+    return Loss(facts["number"], told_at, row, facts.get("captures", ""), line)

@@ -72,6 +72,10 @@ class StaticLinks:
         """A file that is the same in all languages."""
         return f"{self.root}{name}"
 
+    def replay(self, shard: str) -> str:
+        """The page that shows what is in a file of captures; from a server it opens that one."""
+        return f"{self._tongue}/replay.html?shard={shard}"
+
     def language(self, tag: str) -> str:
         """The same page in another language."""
         return f"{self.root}{tag}/{self.here.partition('/')[2]}"

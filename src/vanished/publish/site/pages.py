@@ -27,6 +27,12 @@ POLICY: Final = (
     " script-src 'self' file:; base-uri 'none'; form-action 'none'"
 )
 """For a <meta>; `file:` is what "self" does not say everywhere of a page that lies on a disk."""
+REPLAY_POLICY: Final = (
+    f"{POLICY}; connect-src 'self'".replace("style-src", "style-src 'unsafe-inline'")
+    .replace("img-src 'self' file: data:", "img-src data:")
+)  # fmt: skip
+"""Of the page that shows captures. A frame without an address of its own inherits it, so that
+nothing of a capture can ask for anything; its own policy is stricter still."""
 BRIEF: Final = 90  # signs of a loss's words on a list
 
 
@@ -77,9 +83,12 @@ class Room:
             found = self._rows[key] = self._parts.row(seen)
         return found
 
-    def whole(self, loss: Loss) -> Markup:
-        """Everything that is told of a loss."""
-        whole: Markup = self._parts.whole(self.view(loss))
+    def whole(self, loss: Loss, here: str) -> Markup:
+        """Everything that is told of a loss, for the page at `here`."""
+        links, seen = StaticLinks(here), self.view(loss)
+        if loss.shard:
+            seen |= {"shard": links.file(loss.shard), "replay": links.replay(loss.shard)}
+        whole: Markup = self._parts.whole(seen)
         return whole
 
     def view(self, loss: Loss) -> dict[str, Any]:
@@ -105,6 +114,7 @@ class Room:
             "text": row.text or "",
             "words": bool(row.title or row.text),
             "no_words": row.no_words.value if row.no_words else "no words are known here",
+            "shard": "",
             "brief": _brief(row.title or row.text or ""),
         }
 
