@@ -7,11 +7,9 @@ are not asked again: their addresses are not in such records.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
@@ -19,6 +17,7 @@ from typing import overload
 from vanished.archive.columns import GAP, OBSERVATIONS, Judgement, Wording
 from vanished.archive.observatory import Observatory
 from vanished.archive.rows import AccountRow, Change, Entry, Evidence, PostRow, Track
+from vanished.archive.uncollected import uncollected
 from vanished.clock import SystemClock
 from vanished.errors import UsageError
 from vanished.model import Micros, Observation, Post, State, at
@@ -84,7 +83,7 @@ def read_record(observatory: Observatory, peer: str, file: Path) -> Imported:
 
 def take_over(observatory: Observatory, peer: str, file: Path) -> TakenOver:
     """Read the whole of `file`, then keep it in one commit."""
-    with _uncollected():
+    with uncollected():
         return _take_over(observatory, peer, file)
 
 
@@ -190,18 +189,6 @@ class _Record(Sequence[Evidence]):
         evidence = gathering.finish(self._now)
         assert evidence is not None
         return evidence
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No collections of cycles meanwhile: a record makes millions of objects and no cycles."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _held(observatory: Observatory) -> Mapping[str, Sequence[Observation]]:

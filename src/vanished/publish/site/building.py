@@ -9,7 +9,6 @@ this observatory published last, since what was told may not be told anew in ano
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from vanished.archive import rulings as log
 from vanished.archive.durable import make_folder, refusals
 from vanished.archive.folder import READABLE
 from vanished.archive.rulings import Ruling, add_ruling, rulings
+from vanished.archive.uncollected import uncollected
 from vanished.errors import EvidenceError, UsageError
 from vanished.explain.window import Window
 from vanished.model import Micros
@@ -104,7 +104,7 @@ def build_site(
     """
     check_name(name)
     base = _address(base)
-    with _alone(target), _uncollected():
+    with _alone(target), uncollected():
         before = _before(folder, name, target)
         known = before.manifest is not None and list(SITE_METHODS) == before.manifest.facts.get(
             "methods"
@@ -254,19 +254,6 @@ def _address(base: str) -> str:
             f"'{base[:80]}' is no address of a site; give one such as https://example.org/lost/."
         )
     return base if base.endswith("/") else f"{base}/"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for cycles: a build holds some millions of objects to its end and makes
-    none, and looking through them again and again took a third of its time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 @contextmanager
