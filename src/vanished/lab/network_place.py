@@ -13,13 +13,14 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -168,9 +169,12 @@ class Place:
         return process
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """End one process that `start` gave."""
-        process.kill()  # nsenter's child asked to die with it
-        process.wait(READY_S)
+        """End one process that `start` gave, and wait until what it held is free again."""
+        with _watched_children(process.pid) as inside:
+            process.kill()  # nsenter's child asked to die with it
+            process.wait(READY_S)
+            for one in inside:
+                select.select([one], [], [], READY_S)  # readable once it ended
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -285,6 +289,19 @@ def _started(pid: int) -> int:
     """When the process started, in the kernel's ticks: field 22 of proc_pid_stat(5)."""
     text = Path(f"/proc/{pid}/stat").read_text()
     return int(text.rpartition(")")[2].split()[19])
+
+
+@contextlib.contextmanager
+def _watched_children(pid: int) -> Iterator[list[int]]:
+    """A pidfd of each child of that process; a number could be another's by the time it is used."""
+    with contextlib.ExitStack() as open_:
+        watched: list[int] = []
+        with contextlib.suppress(OSError):  # it ended already
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                with contextlib.suppress(OSError):
+                    watched.append(os.pidfd_open(int(child)))
+                    open_.callback(os.close, watched[-1])
+        yield watched
 
 
 def _environment() -> dict[str, str]:
