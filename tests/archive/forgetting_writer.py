@@ -114,8 +114,8 @@ def die_at(step: int) -> None:
 
 
 def main() -> None:
-    folder, keys = Path(sys.argv[1]), sys.argv[2:]
-    for step in range(1, 200):
+    folder, stride, keys = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    for step in range(1, 200, stride):
         copy = folder.with_name(f"{folder.name}-{step}")
         shutil.copytree(folder, copy)
         child = os.fork()

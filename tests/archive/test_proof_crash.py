@@ -20,7 +20,6 @@ from vanished.archive.verify.folder import verify_folder
 from vanished.clock import SystemClock
 
 ROOT = Path(__file__).parent.parent.parent
-PLACES = 50
 
 
 @pytest.fixture
@@ -42,18 +41,19 @@ def empty(folder: Path, recipient: str) -> Path:
     return folder
 
 
-def test_killed_in_50_places(tmp_path: Path, secret: tuple[str, str]) -> None:
+@pytest.mark.parametrize("places", [16, pytest.param(50, marks=pytest.mark.soak)])
+def test_killed_in_many_places(tmp_path: Path, secret: tuple[str, str], places: int) -> None:
     """Spread over every kind of write: segments, log, present, journal; some half done."""
     recipient, opens = secret
     folder = empty(tmp_path / "o", recipient)
-    words = [sys.executable, "-m", "tests.archive.proof_writer", str(folder), str(PLACES)]
+    words = [sys.executable, "-m", "tests.archive.proof_writer", str(folder), str(places)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     said = defaultdict(list)
     for line in map(json.loads, done.stdout.splitlines()):
         said[line["copy"]].append(line)
     copies = sorted(tmp_path.glob("step-*"))
-    assert len(copies) == PLACES
+    assert len(copies) == places
     print(f"{(tmp_path / 'steps').read_text()} steps, killed at {[c.name[5:] for c in copies]}")
     kinds = set()
     for copy in copies:

@@ -17,25 +17,26 @@ from vanished.lab.month import month_of
 from vanished.lab.truth import Score
 
 SEEDS = (1, 2, 3)
-"""The month of the first in every run, of all three in the long ones."""
+"""Half the month of the first in every run, the whole months of all three in the long ones."""
 TRAPS = 0.2
 
 
 @pytest.fixture(
     scope="module",
-    params=[SEEDS[:1], pytest.param(SEEDS, marks=pytest.mark.soak)],
-    ids=["one", "three"],
+    params=[(SEEDS[:1], 12), pytest.param((SEEDS, 24), marks=pytest.mark.soak)],
+    ids=["half", "three"],
 )
 def months(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[int, tuple[Score, Path]]:
     """One month for each seed, and the observatory that watched it."""
     found = {}
+    seeds, accounts = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VANISHED_KEY", "ab" * 32)
-        for seed in request.param:
+        for seed in seeds:
             folder = tmp_path_factory.mktemp(f"month{seed}") / "o"
-            score, progress = month_of(seed, folder, TRAPS)
+            score, progress = month_of(seed, folder, TRAPS, accounts=accounts)
             assert progress.failed > 0.05 * progress.looks  # the traps were met
             print(f"seed {seed}: {progress.looks} looks\n{score.text()}")
             found[seed] = (score, folder)
@@ -50,20 +51,20 @@ def test_losses_are_noticed_and_rightly_judged(months: dict[int, tuple[Score, Pa
     scores = [score for score, _ in months.values()]
     lost = sum(score.posts.lost for score in scores)
     noticed = sum(score.posts.noticed for score in scores)
-    assert lost > 50 * len(scores)
+    assert lost > 30 * len(scores)
     assert noticed / lost >= 0.99
     assert total(months, "false_losses") == 0
     assert total(months, "wrong_cause") / noticed <= 0.02
     assert total(months, "wrong_interval") == 0
     assert total(months, "beside_removal") == 0  # the removal itself lies in every interval
     platform = sum(score.called_platform for score in scores)
-    assert platform > 10 * len(scores)
+    assert platform > 5 * len(scores)
     assert sum(len(score.false_platform) for score in scores) / platform <= 0.01
 
 
 def test_lost_accounts_are_noticed_and_count_once(months: dict[int, tuple[Score, Path]]) -> None:
     accounts = [score.accounts for score, _ in months.values()]
-    assert sum(tally.lost for tally in accounts) >= 2 * len(accounts)
+    assert sum(tally.lost for tally in accounts) >= len(accounts)
     assert sum(len(tally.missed) for tally in accounts) == 0
     assert sum(len(tally.false_losses) for tally in accounts) == 0
     assert sum(len(tally.wrong_cause) for tally in accounts) == 0
@@ -98,7 +99,7 @@ def test_the_past_gives_the_same_verdicts(
                     stored.causes,
                     stored.interval,
                 )
-        assert len(posts) > 50
+        assert len(posts) > 30
         assert explained > 0
 
 

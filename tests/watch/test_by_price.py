@@ -102,7 +102,7 @@ async def test_a_fifth_of_errors_makes_no_false_loss_and_exceeds_no_bucket(
 ) -> None:
     """429, 503 and the rest, at random, with four true losses among 40 posts."""
     clock, chance = Jumping(), random.Random(5)
-    lost = {f"p{n}": START + n * 11 * MINUTE for n in (3, 9, 12, 20)}
+    lost = {f"p{n}": START + n * 5 * MINUTE for n in (3, 9, 12, 20)}
 
     def answer(post: str, now: Micros) -> Signal:
         if chance.random() < 0.2:
@@ -113,7 +113,7 @@ async def test_a_fifth_of_errors_makes_no_false_loss_and_exceeds_no_bucket(
         observatory.naming, clock, lambda now: [f"p{n}" for n in range(40)], answer, batch=5
     )
     watch, schedule, budget = watching(observatory, source, rate=0.1)
-    progress = await watch.run(START + 5 * HOUR)
+    progress = await watch.run(START + 3 * HOUR)
     assert progress.failed > 0.1 * progress.looks
     found = {n: verdict_of(observatory, f"p{n}") for n in range(40)}
     gone = {n for n, verdict in found.items() if verdict and verdict.state is State.GONE}

@@ -22,7 +22,7 @@ from vanished.lab.source import PLATFORM
 from vanished.lab.world import World
 from vanished.model import DAY, SECOND, Kind
 
-KILLS = 20
+KILLS = 10  # of each of two schedules
 SEED = 5
 SPEED = 20_000.0
 
@@ -95,7 +95,7 @@ def test_kill_at_random_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                 found, anew, why = begun(folder, clock.now(), PLATFORM)
                 assert (found, why) == (anew, "")
             total = max(total, acknowledged[1])
-        assert total > 1000
+        assert total > 25 * KILLS  # looks
         assert clock.now() < until, "the world ended before the last kill"
         now = clock.now()
         with Observatory.open(folder) as observatory:

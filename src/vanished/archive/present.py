@@ -18,21 +18,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from vanished.archive import columns
 from vanished.archive.durable import refusals
 from vanished.archive.vault import Vault
 from vanished.errors import DamagedError, StorageError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 FILE = "present.sqlite"
+SCHEMA: Final = "0006"  # the newest migration: what this program reads and writes
 SCRUB: Final = "scrub"  # key of meta: old pages may still hold what was deleted
 AT_ONCE = 1000  # rows that are handed to the database together
 SCHEDULE: Final = "schedule"  # key of meta: what belongs to the schedule's columns, as JSON
@@ -226,7 +226,18 @@ def connect(path: Path, *, write: bool) -> sa.Engine:
     return engine
 
 
+def schema(connection: sa.Connection) -> str | None:
+    """The migration that the database is at, None where it has no tables yet."""
+    named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    if connection.exec_driver_sql(named).first() is None:
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
 def _alembic() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
@@ -238,12 +249,13 @@ def migrate(engine: sa.Engine, vault: Vault) -> None:
     Check first that `vault` has the right key: what lay in the clear is sealed with it, and the
     old pages are gone when this returns (see `scrub`).
     """
-    config = _alembic()
-    head = ScriptDirectory.from_config(config).get_current_head()
     with engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() == head:
+        if schema(connection) == SCHEMA:
             return
         connection.rollback()
+        from alembic import command  # a fifth of what a command imports, and seldom needed
+
+        config = _alembic()
         # Tables are made anew under other names: not while rows refer to them. SQLite heeds this
         # outside a transaction only, and begins none for statements that change a schema.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
@@ -297,12 +309,11 @@ def fingerprint(engine: sa.Engine) -> str:
 
 def check_schema(engine: sa.Engine, path: Path) -> None:
     """DamagedError unless the database has the schema that this program reads."""
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
     with engine.connect() as connection:
-        have = MigrationContext.configure(connection).get_current_revision()
-    if have != head:
+        have = schema(connection)
+    if have != SCHEMA:
         raise DamagedError(
-            f"{path} has schema {have}, this program reads {head}; run any command that writes,"
+            f"{path} has schema {have}, this program reads {SCHEMA}; run any command that writes,"
             " such as vanished watch, to bring it up to date, or use a newer vanished."
         )
 

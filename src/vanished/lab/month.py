@@ -113,12 +113,15 @@ def run_month(
         return scored(observatory, world, until), progress
 
 
-def month_of(seed: int, folder: Path, traps: float = 0.2) -> tuple[Score, Progress]:
+def month_of(
+    seed: int, folder: Path, traps: float = 0.2, *, accounts: int = 24
+) -> tuple[Score, Progress]:
     """The month of `seed` that tests and benchmark judge us by, watched until three days after.
 
-    24 accounts, 36 posts a day, half-hour steps: some 50,000 looks. The folder is made.
+    Each account posts one and a half times a day and the clock takes half-hour steps: with 24 of
+    them some 50,000 looks. The folder is made.
     """
-    world = World.generate(seed, days=31, accounts=24, posts_per_day=36.0)
+    world = World.generate(seed, days=31, accounts=accounts, posts_per_day=1.5 * accounts)
     clock = SteppedClock(world.start, stride=30 * MINUTE)
     with running(world, clock, traps=traps) as url:
         return run_month(folder, world, url, clock, until=world.end + 3 * DAY)

@@ -44,7 +44,7 @@ id = "{id}"
 
 [watch]
 discover_every_s = 21600
-commit_every_s = 600
+commit_every_s = 1800
 look_every_s = [[21600, 3600], [86400, 14400], [259200, 28800], [2678400, 86400]]
 
 [net.proxies]
