@@ -203,23 +203,29 @@ def _counted(posts: pa.Table, fates: Sequence[int]) -> Counted:
         fate=np.array(fates, np.int64),
         account=_ints(accounts.indices),
         met=_ints(posts["first_seen_at"]),
-        gone_by=_ints(posts["gone_by"].fill_null(NEVER)),
+        gone_by=_ints(posts["gone_by"], NEVER),
         looks=_ints(posts["looks"]),
         failed=_ints(posts["failed"]),
     )
 
 
-def _ints(column: Any) -> numbers.Ints:
-    """A column without nulls. By its bytes: `to_numpy` loads pandas where that is installed."""
+def _ints(column: Any, none: int | None = None) -> numbers.Ints:
+    """A column, `none` where it is null; ValueError for a null without `none`.
+
+    By its bytes: `to_numpy` and a scalar of Arrow load pandas where that is installed.
+    """
     import pyarrow as pa
 
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     held = whole.cast(pa.int64())
-    if held.null_count:
-        raise ValueError("a column that is counted has no nulls")
     if not len(held):
         return np.zeros(0, np.int64)
-    return np.frombuffer(held.buffers()[1], np.int64, len(held), held.offset * 8)
+    found = np.frombuffer(held.buffers()[1], np.int64, len(held), held.offset * 8)
+    if not held.null_count:
+        return found
+    if none is None:
+        raise ValueError("a column that is counted has no nulls")
+    return np.where(_ints(held.is_null()).astype(bool), none, found)
 
 
 def _lost_accounts(accounts: pa.Table) -> dict[str, frozenset[Cause]]:

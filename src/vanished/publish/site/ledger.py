@@ -105,9 +105,11 @@ def continued(before: Ledger, rows: Sequence[Passed], now: Micros) -> Ledger:
         old = known.get(row.post)
         if old is None:
             fresh.append(row)
+        elif old.row == row:
+            losses.append(old)
         else:
             told_at = old.told_at if _like(old.row, row) else now
-            losses.append(old if old.row == row else Loss(old.number, told_at, row))
+            losses.append(Loss(old.number, told_at, row))
     fresh.sort(key=lambda row: (row.gone_by or row.published_from or 0, row.post))
     losses += [Loss(number, now, row) for number, row in enumerate(fresh, before.next)]
     losses.sort(key=lambda loss: loss.number)
