@@ -65,13 +65,14 @@ def unpacked(path: Path) -> dict[str, dict[str, bytes]]:
 def direct_diff(files: dict[str, bytes], unsound: Iterable[str]) -> Changes:
     """Hour, additions, removals between consecutive sound files: two sets and a difference."""
     sound = [hour for hour in sorted(files) if hour not in unsound]
-    held = {
-        hour: frozenset(
-            line.decode().rstrip("\r") for line in files[hour].split(b"\n") if line.strip()
+    sets = {  # most files are as the one before
+        content: frozenset(
+            line.decode().rstrip("\r") for line in content.split(b"\n") if line.strip()
         )
-        for hour in sound
+        for content in {files[hour] for hour in sound}
     }
-    changes = [(b, held[b] - held[a], held[a] - held[b]) for a, b in pairwise(sound)]
+    held = [(hour, sets[files[hour]]) for hour in sound]
+    changes = [(hour, now - then, then - now) for (_, then), (hour, now) in pairwise(held)]
     return [change for change in changes if change[1] or change[2]]
 
 
