@@ -27,6 +27,8 @@ demo: $(VENV)/.demo            ## watch a simulated month in a minute, on a live
 
 # Three processes on two cores: a third of the time a test waits for a server or a clock.
 WORKERS ?= 3
+# And compiled files are kept, or each of some thousand commands that tests start compiles anew.
+test soak: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.dev needs       ## all tests; NAME=… for one file or folder
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(or $(NAME),tests) -m "not soak"
 
