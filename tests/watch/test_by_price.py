@@ -97,6 +97,28 @@ async def test_a_loss_is_noticed_within_minutes_and_bracketed(observatory: Obser
     assert min(np.diff(asked)) >= 55 * SECOND  # two posts do not use a host's whole allowance
 
 
+async def test_a_page_just_met_is_looked_at_as_soon_as_it_may_be_lost(
+    observatory: Observatory,
+) -> None:
+    """No post is lost in its first seconds, but who wants a look every 2 s waits no hour for it."""
+    clock, lost_at = Jumping(), START + 5 * MINUTE
+    source = Scripted(
+        observatory.naming, clock, lambda now: ["p1"],
+        lambda post, now: PLATFORM if now >= lost_at else ALIVE,
+    )  # fmt: skip
+    watch, _, budget = watching(observatory, source)
+    conditions = Conditions(shortest_s=2.0)
+    schedule = ByPrice({"page": source.batch}, learnt="", conditions=conditions)
+    watch = Watch(observatory, {"page": source}, watch.door, clock, schedule, discover_every=HOUR)
+    await watch.run(START + 7 * MINUTE)
+    asked = [(at - START) / SECOND for _, at in source.asked]
+    assert asked[0] < 70
+    assert len(asked) > 60
+    interval = verdict_of(observatory, "p1").interval
+    assert interval.first_gone_at - lost_at < 10 * SECOND
+    assert budget.short == []
+
+
 async def test_a_fifth_of_errors_makes_no_false_loss_and_exceeds_no_bucket(
     observatory: Observatory,
 ) -> None:

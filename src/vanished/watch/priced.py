@@ -217,7 +217,10 @@ class Priced:
         hosts begin with, or that of their lists, would leave those posts waiting for hours."""
         of = self.prices.host_of_arm[self.columns.arm[: self.columns.used]]
         rows = np.flatnonzero(np.isin(of, list(self._new)))
-        self._open({h: p for h, p in self._middle(now, among=rows).items() if h in self._new})
+        found = self._middle(now, among=rows)
+        for host in self._new - found.keys():  # nobody is lost at so young an age: when one may be,
+            self.prices.open(host, 0.0)  # one is asked, and the next minute opens the price
+        self._open({h: p for h, p in found.items() if h in self._new})
         self._held |= self._new
         self._new.clear()
         self._redate(rows, now)
