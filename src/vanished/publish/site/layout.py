@@ -225,9 +225,8 @@ def _static(room: str, name: str) -> bytes:
 
 
 def _volume(room: Room, here: str, volume: int, losses: Sequence[Loss]) -> bytes:
-    first = volume * VOLUME + 1
     rows = [room.whole(loss, here) for loss in losses]
-    return room.page("volume.html", here, rows=rows, first=first, last=first + VOLUME - 1)
+    return room.page("volume.html", here, rows=rows, first=losses[0].number, last=losses[-1].number)
 
 
 def _overview(

@@ -144,13 +144,16 @@
     const link = document.createElement("a");
     link.href = `loss/${padded(Math.floor((number - 1) / volume), 6)}.html#${post}`;
     const names = causes.map((cause) => list.getAttribute(`data-cause-${cause}`));
-    link.textContent = `${gone || list.dataset.untold} · ${platform}`;
-    const cause = document.createElement("span");
-    cause.textContent = ` · ${names.join(` ${list.dataset.or} `) || list.dataset.untold}`;
+    link.dir = "auto";
+    link.textContent = title || text.slice(0, 60) || post;
+    const facts = document.createElement("span");
+    facts.className = "soft";
+    const cause = names.join(` ${list.dataset.or} `) || list.dataset.untold;
+    facts.textContent = ` ${gone || list.dataset.untold} · ${platform} · ${cause}`;
     const words = document.createElement("bdi");
-    words.textContent = `${title} ${text}`.trim().slice(0, 200);
+    words.textContent = text.slice(0, 200);
     const line = document.createElement("li");
-    line.append(link, cause, document.createElement("br"), words);
+    line.append(link, facts, document.createElement("br"), words);
     return line;
   }
 
