@@ -75,7 +75,8 @@ def weekly(rows: Rows, tongue: Tongue) -> Figure:
     chart = None
     if dated:
         points = [{"week": _day(row["since"]), "n": row["posts"]} for row in dated]
-        x = charts.channel("week", tongue.say("week from (UTC)"), "ordinal")
+        slanted = {"labelAngle": -40, "labelOverlap": True, "titlePadding": 12}
+        x = charts.channel("week", tongue.say("week from (UTC)"), "ordinal", axis=slanted)
         y = charts.channel("n", tongue.say("posts lost"))
         under = tongue.say("Weeks of too few accounts are left out.")
         chart = charts.chart(title, under, points, [charts.bars(x, y)])
