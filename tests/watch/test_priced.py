@@ -534,6 +534,19 @@ def test_who_was_under_way_at_a_kill_has_a_date_at_the_next_start(doing: str) ->
     raise AssertionError("it did not end")
 
 
+def test_a_host_just_met_is_priced_within_a_second_and_asked_as_soon_as_one_may_be_lost() -> None:
+    """Nobody is lost so young; with the first price the next look would be an hour away."""
+    made = Priced(Known(), lambda host: 1.0, conditions=Conditions(shortest_s=2.0, census=0.0))
+    made.arm(0, 0)
+    made.tick(0.0)
+    ids = np.zeros(1, np.int64)
+    made.add(ids, born=np.zeros(1), last=np.zeros(1), account=ids, arm=ids)
+    made.date(ids, 0.5)
+    assert made.next_due() == 1
+    made.tick(1.0)
+    assert 1 < made.next_due() <= 130  # the curve's first losses are at 120 s
+
+
 @pytest.mark.parametrize("listed", [False, True])
 def test_the_first_posts_of_a_host_are_priced_at_once(listed: bool) -> None:
     """Else a new observatory would leave its first posts for hours at a price of nobody's, or of

@@ -213,7 +213,7 @@ async def test_after_every_commit_the_columns_are_as_the_present(
     monkeypatch.setattr(Keeper, "settled", settled)
     with Observatory.open(folder, write=True) as observatory:
         await watching(observatory, clock, []).run(START + 100 * MINUTE)
-    assert len(commits) > 250
+    assert len(commits) > 200
 
 
 async def test_no_bracket_starts_later_than_its_proof_over_many_deaths(

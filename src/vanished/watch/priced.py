@@ -425,4 +425,7 @@ class Priced:
 
     def next_due(self) -> int:
         """The second at which `take` may find more than stands in the queues; NO_DATE: never."""
-        return min(self._wheel.next_due(), self.lists.next_due())
+        dates = [self._wheel.next_due(), self.lists.next_due()]
+        if self._new and self._second is not None:  # a host that waits for its price
+            dates.append(self._second + 1)
+        return min(dates)
