@@ -20,6 +20,10 @@ DATES: Final = {
     "day": "%-d %b", "hours": "%H:%M", "minutes": "%H:%M",
 }  # fmt: skip
 """How an axis writes times, by what a mark begins."""
+SPARSE: Final = {
+    "tickCount": 6, "labelOverlap": "greedy", "labelSeparation": 12, "labelFlush": False,
+}  # fmt: skip
+"""Labels that stand apart from each other in readers' fonts, too."""
 WIDTH: Final = 96  # of a line under the title, in letters
 
 
@@ -41,6 +45,7 @@ def chart(
             "view": {"stroke": None},
             "legend": {"orient": "bottom", "titleFontWeight": "normal", "columnPadding": 30},
             "axis": {"grid": True, "gridColor": "#e5e5e5", "titleFontWeight": "normal"},
+            "axisLeft": {"titlePadding": 14},  # readers' fonts are wider
         },
     }
 
@@ -53,7 +58,7 @@ def channel(field: str, title: str | None, kind: str = "quantitative", **more: A
     found: Chart = {"field": field, "type": kind, "title": title, **more}
     if kind == "temporal":
         found.setdefault("scale", {"type": "utc"})
-        found.setdefault("axis", {"format": dict(DATES), "labelOverlap": "greedy"})
+        found.setdefault("axis", {"format": dict(DATES), **SPARSE})
     return found
 
 

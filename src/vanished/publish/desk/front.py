@@ -91,10 +91,9 @@ def daily(shelf: Shelf, tongue: Tongue, now: Micros) -> Figure:
 
 def _days(tongue: Tongue) -> Chart:
     """The axis of days."""
-    format_ = dated(tongue.tag, "%-d %b")
     return charts.channel(
         "day", tongue.say("day (UTC)"), "temporal", timeUnit="utcyearmonthdate",
-        axis={"format": format_, "labelOverlap": "greedy", "labelSeparation": 8},
+        axis={"format": dated(tongue.tag, "%-d %b"), **charts.SPARSE},
     )  # fmt: skip
 
 
