@@ -20,7 +20,11 @@ from babel.messages.pofile import read_po
 from tests.needs import needs_program
 from tests.publish import desk_world
 from tests.publish.catalogues import PUBLISH, messages
-from vanished.publish.tongues import NAMES, chosen
+from vanished.explain import charts
+from vanished.publish.chart_words import in_words_of
+from vanished.publish.drawing import svg
+from vanished.publish.templates import environment
+from vanished.publish.tongues import NAMES, Tongue, chosen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -319,3 +323,36 @@ def test_every_word_is_translated(tag: str) -> None:
     ids = [message.id for message in catalogue]
     known = {given if isinstance(given, str) else given[0] for given in ids}
     assert known - {""} <= messages().keys()
+
+
+@pytest.mark.parametrize(("kind", "says"), [
+    ("accounts", "3 of 6 accounts lost"),
+    ("rate", "3 posts of 5 accounts removed"),
+    ("words", "3 of 6 posts with these words removed"),
+])  # fmt: skip
+def test_a_campaign_says_of_what_its_numbers_are(kind: str, says: str) -> None:
+    """Accounts are no posts; or the front page would say another thing than the finding."""
+    row = {"kind": kind, "begin": 0, "end": desk_world.START, "targets": [], "removed": 3,
+           "posts": 6, "accounts": 5}  # fmt: skip
+    source = (PUBLISH / "desk/templates/home.html").read_text("utf-8")
+    part = source[source.index("{% if live %}") : source.index("{% if gaps %}")]
+    part = part[: part.rindex("</section>")]
+    text = environment("en", "vanished.publish.desk").from_string(part).render(
+        live=[row], t=Tongue("en")
+    )  # fmt: skip
+    assert says in text
+    assert "2023-11-15 00:00" in text
+
+
+@pytest.mark.parametrize(("tag", "says"), [("en", "5 Mar"), ("zh-Hans", "3月5日")])
+def test_days_on_an_axis_are_written_as_readers_write_them(tag: str, says: str) -> None:
+    """Short, so that they do not lie on each other; not "三月 05, 2025"."""
+    when = 1_741_132_800_000  # 2025-03-05, in milliseconds
+    points = [{"t": when + day * 86_400_000, "n": day} for day in range(30)]
+    x = charts.channel("t", None, "temporal")
+    dots = {"mark": "point", "encoding": {"x": x, "y": charts.channel("n", None)}}
+    drawn = svg(in_words_of(tag, charts.chart("x", "x", points[:4], [dots])), tag)
+    assert f">{says}<" in drawn
+    month = svg(in_words_of(tag, charts.chart("x", "x", points, [dots])), tag)
+    labels = re.findall(r">(\d+月\d+日|\d+ [A-Z][a-z]{2})<", month)
+    assert 3 <= len(labels) <= 9

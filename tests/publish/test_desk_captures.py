@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,16 +21,20 @@ from vanished.archive.observatory import Observatory
 from vanished.archive.rulings import CONFIRM, CORRECT
 from vanished.clock import SystemClock
 from vanished.errors import UsageError
+from vanished.model import Fault, Via
 from vanished.publish.correction_cases import write_cases
+from vanished.publish.desk import state
 from vanished.publish.desk.app import make_app
 from vanished.publish.desk.captures import make_captures_app
 from vanished.publish.desk.finder import FinderSettings
-from vanished.publish.desk.running import running
+from vanished.publish.desk.running import Running, running
 from vanished.publish.desk.serving import Split
-from vanished.publish.desk.state import Desk, DeskSettings
+from vanished.publish.desk.state import Checked, Desk, DeskSettings
+from vanished.publish.desk.words import FAULTS, VIAS
 from vanished.publish.shelf import Filter, Shelf
 from vanished.publish.shelf.filters import Meanings
 from vanished.publish.takedowns import review
+from vanished.watch.finding import Finding
 
 PORT = 8601
 
@@ -136,6 +142,54 @@ def test_how_the_watch_is_doing_is_shown(made: Proven, desk: Desk, pages: Client
     text = pages.get("/operate").text
     assert "Errors of the last day" in text
     assert "lab" in text
+    assert found.simulated
+    assert "on a simulated clock" in text
+    said = [FAULTS[fault] for _, fault, _ in found.faults]
+    assert said
+    assert all(f"<td>{words}</td>" in text for words in said)
+
+
+def test_a_fault_has_words() -> None:
+    """Or a reader would see a code."""
+    assert FAULTS.keys() == {fault.value for fault in Fault}
+    assert VIAS.keys() == {via.value for via in Via}
+
+
+def test_how_the_watch_is_doing_does_not_wait_for_the_doctor(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the latest sign of life would be ten minutes old beside pages that are new."""
+    reads: list[Path] = []
+
+    def read(folder: Path) -> Running:
+        reads.append(folder)
+        return found
+
+    found = running(desk.folder)
+    monkeypatch.setattr(state, "running", read)
+    desk._looks_again = 0.0
+    desk.checked = Checked(SystemClock().now(), [], [])
+    desk._look()
+    assert desk.running is found
+    desk._looks_again = time.monotonic() + 60  # it took three seconds to read
+    desk._look()
+    assert len(reads) == 1
+
+
+def test_a_finding_of_the_doctor_says_first_what_it_is_about(desk: Desk, pages: Client) -> None:
+    """In the reader's language, with its name as it is."""
+    late = Finding("its list is 3.0 d overdue", "weibo account 2n32u5xs", "start vanished watch")
+    assert desk.running is not None
+    before, desk.checked = desk.checked, Checked(SystemClock().now(), [late], [])
+    watched, desk.running = desk.running, replace(desk.running, simulated=False)
+    try:
+        text = pages.get("/operate").text
+        chinese = pages.get("/operate?lang=zh-Hans").text
+    finally:
+        desk.checked, desk.running = before, watched
+    assert text.index("weibo account 2n32u5xs") < text.index("3.0 d overdue")
+    assert "weibo 账号 2n32u5xs" in chinese
+    assert "simulated" not in text
 
 
 def test_corrections_become_cases(made: Proven, tmp_path: Path) -> None:

@@ -15,6 +15,15 @@ from vanished.explain.result import Chart
 SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"  # a name, never fetched
 COLOURS: Final = ("#31688e", "#d1603d", "#35b779", "#8e6bbf", "#b5a53a", "#5a5a5a", "#c2568f")
 WIDE, HIGH = 640, 320
+DATES: Final = {
+    "year": "%Y", "quarter": "%b %Y", "month": "%b %Y", "week": "%-d %b", "date": "%-d %b",
+    "day": "%-d %b", "hours": "%H:%M", "minutes": "%H:%M",
+}  # fmt: skip
+"""How an axis writes times, by what a mark begins."""
+SPARSE: Final = {
+    "tickCount": 6, "labelOverlap": "greedy", "labelSeparation": 12, "labelFlush": False,
+}  # fmt: skip
+"""Labels that stand apart from each other in readers' fonts, too."""
 WIDTH: Final = 96  # of a line under the title, in letters
 
 
@@ -36,6 +45,7 @@ def chart(
             "view": {"stroke": None},
             "legend": {"orient": "bottom", "titleFontWeight": "normal", "columnPadding": 30},
             "axis": {"grid": True, "gridColor": "#e5e5e5", "titleFontWeight": "normal"},
+            "axisLeft": {"titlePadding": 14},  # readers' fonts are wider
         },
     }
 
@@ -48,6 +58,7 @@ def channel(field: str, title: str | None, kind: str = "quantitative", **more: A
     found: Chart = {"field": field, "type": kind, "title": title, **more}
     if kind == "temporal":
         found.setdefault("scale", {"type": "utc"})
+        found.setdefault("axis", {"format": dict(DATES), **SPARSE})
     return found
 
 

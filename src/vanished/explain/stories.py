@@ -100,7 +100,7 @@ class Stories:
         """What became of the posts of the twenty most told stories."""
         rows = []
         for rank, row in enumerate(self._table.slice(0, _SHOWN).to_pylist(), start=1):
-            label = f"{rank}. {row['story'][:12]}"
+            label = f"{rank}. {row['story'][:8]}…"  # as tables write it
             other = row["posts"] - row["removed"] - row["survived"]
             kinds = {
                 "removed by platform or law": row["removed"],
@@ -111,7 +111,10 @@ class Stories:
                 {"story": label, "rank": rank, "fate": kind, "posts": number}
                 for kind, number in kinds.items()
             ]
-        y = channel("story", "story (key of its first post)", "nominal", sort={"field": "rank"})
+        y = channel(
+            "story", "story (key of its first post)", "nominal",
+            sort={"field": "rank"}, axis={"titlePadding": 34},  # readers' fonts are wider
+        )  # fmt: skip
         colour = channel(
             "fate",
             "what became of them",

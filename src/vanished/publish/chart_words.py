@@ -20,7 +20,8 @@ OURS: Final = frozenset({"fate", "which", "what", "cause", "state", "label", "pl
 """Fields of charts whose values are words of analyses."""
 CAUSES: Final = frozenset({"cause", "what"})
 """Those of them that hold causes: there "open" is a cause, elsewhere a way through."""
-_MONTHS: Final = re.compile(r"%d %b")
+_DATES: Final = (("%-d %b", "%-m月%-d日"), ("%d %b", "%-m月%-d日"), ("%b %Y", "%Y年%-m月"))
+"""How axes write days and months, here and there."""
 _PIECE: Final = re.compile(r"[ -~]+|.")
 
 
@@ -40,6 +41,14 @@ def word(tag: str, field: str, value: str) -> str:
     return told(tag, "cause open" if field in CAUSES and value == "open" else value, "findings")
 
 
+def dated(tag: str, how: str) -> str:
+    """A format of an axis of time, as readers of this language write it."""
+    if tag != "en":
+        for ours, theirs in _DATES:
+            how = how.replace(ours, theirs)
+    return how
+
+
 def _part(tag: str, part: Any) -> Any:
     if isinstance(part, list):
         return [_part(tag, each) for each in part]
@@ -55,7 +64,9 @@ def _value(tag: str, key: str, value: Any, *, ours: bool) -> Any:
             return told(tag, value, "findings")
         if key in OURS:
             return word(tag, key, value)
-        return _MONTHS.sub("%-m月%-d日", value) if key == "format" else value
+        return dated(tag, value) if key == "format" else value
+    if key == "format" and isinstance(value, Mapping):  # by what a mark begins
+        return {unit: dated(tag, how) for unit, how in value.items()}
     if ours and key == "sort" and isinstance(value, list):
         return [told(tag, each, "findings") for each in value]
     if ours and key == "scale" and isinstance(value, Mapping) and "domain" in value:

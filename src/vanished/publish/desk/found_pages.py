@@ -24,7 +24,7 @@ from vanished.publish.findings import Found
 
 ROWS: Final = 50  # of a table, on one page
 LISTED: Final = 100  # losses of a story, on one page
-LIVE: Final = 7 * DAY  # a campaign that ended later than so long before now is called live
+LATELY: Final = 7 * DAY  # a campaign that ended longer before the last look is not on the front
 FEW: Final = 8  # rising terms and campaigns on the front page
 SAID: Final = frozenset({"kind", "cause", "state", "finding", "measure", "unit", "group", "forms"})
 """Columns whose values are words of analyses, not of posts."""
@@ -139,12 +139,14 @@ def rising(asked: Asked) -> list[dict[str, Any]]:
 
 
 def live(asked: Asked) -> list[dict[str, Any]]:
-    """Campaigns that are under way, or ended within a week before the last look."""
+    """Campaigns that are under way, or ended within a week before the last look; the analysis may
+    be older than that."""
     kept = asked.desk.findings
     found, about = kept.found("campaigns"), kept.about()
     if found is None or about is None or about.until is None:
         return []
-    return [dict(row) for row in found.rows if row["end"] >= about.until - LIVE][:FEW]
+    since = max(about.until, asked.desk.shelf().now()) - LATELY
+    return [dict(row) for row in found.rows if row["end"] >= since][:FEW]
 
 
 def _tables(asked: Asked, found: Found) -> list[dict[str, Any]]:
@@ -152,10 +154,12 @@ def _tables(asked: Asked, found: Found) -> list[dict[str, Any]]:
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for row in found.rows:
         by_kind.setdefault(str(row.get("row") or ""), []).append(row)
+    # Its chart names stories by their keys.
+    shown = dict.fromkeys(["story", *found.shown] if found.name == "stories" else found.shown)
     tables = []
     for kind, rows in by_kind.items():
         columns = [
-            name for name in found.shown
+            name for name in shown
             if name != "row" and any(row.get(name) is not None for row in rows)
         ]  # fmt: skip
         tables.append({

@@ -13,6 +13,7 @@ from typing import Any, Final
 from vanished.explain import charts
 from vanished.explain.result import Chart
 from vanished.model import DAY, Micros, at
+from vanished.publish.chart_words import dated
 from vanished.publish.desk.words import SHORT, group
 from vanished.publish.shelf.filters import Filter
 from vanished.publish.shelf.reading import DELAYS, Shelf
@@ -78,7 +79,7 @@ def daily(shelf: Shelf, tongue: Tongue, now: Micros) -> Figure:
         colour = charts.channel("cause", tongue.say("cause"), "nominal", scale={
             "domain": [tongue.say(SHORT[n]) for n in names], "range": [PALETTE[n] for n in names],
         })  # fmt: skip
-        x = charts.channel("day", tongue.say("day (UTC)"), "temporal", timeUnit="utcyearmonthdate")
+        x = _days(tongue)
         bars = charts.bars(x, charts.channel("n", tongue.say("posts lost")), colour)
         met = tongue.number(sum(day["met"] for day in days))
         under = tongue.say("of {met} posts met in these days").format(met=met)
@@ -86,6 +87,14 @@ def daily(shelf: Shelf, tongue: Tongue, now: Micros) -> Figure:
     columns = [tongue.say("day (UTC)"), *(tongue.say(SHORT[n]) for n in names),
                tongue.say("posts met"), tongue.say("looks")]  # fmt: skip
     return Figure("daily", tongue.say("Losses a day, by cause"), columns, table, chart)
+
+
+def _days(tongue: Tongue) -> Chart:
+    """The axis of days."""
+    return charts.channel(
+        "day", tongue.say("day (UTC)"), "temporal", timeUnit="utcyearmonthdate",
+        axis={"format": dated(tongue.tag, "%-d %b"), **charts.SPARSE},
+    )  # fmt: skip
 
 
 def delays(shelf: Shelf, tongue: Tongue, now: Micros) -> Figure:
@@ -133,7 +142,7 @@ def coverage(shelf: Shelf, tongue: Tongue, now: Micros) -> Figure:
     colour = charts.channel("what", None, "nominal", scale={
         "domain": words, "range": ["#31688e", "#9ec3d8", "#d1603d"],
     })  # fmt: skip
-    x = charts.channel("day", tongue.say("day (UTC)"), "temporal", timeUnit="utcyearmonthdate")
+    x = _days(tongue)
     y = charts.channel("hours", tongue.say("hours with a look"), scale={"domain": [0, 24]})
     under = tongue.say("Where the bars are low, a loss can have been missed, or noticed late.")
     chart = charts.chart(tongue.say("When we looked"), under, points, [charts.bars(x, y, colour)])

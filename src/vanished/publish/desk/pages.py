@@ -19,6 +19,7 @@ from vanished.model import SECOND
 from vanished.publish.desk import found_pages, item, reviewing
 from vanished.publish.desk.asked import Asked, Page, Shown, download, failed, listed
 from vanished.publish.desk.front import FIGURES, PALETTE, windows
+from vanished.publish.desk.state import CHECKED_S
 from vanished.publish.moments import iso
 from vanished.publish.shelf.filters import CHOICES, Filter
 from vanished.publish.table_files import plain
@@ -178,6 +179,7 @@ def operate(asked: Asked) -> Shown:
         "operate",
         {
             "checked": desk.checked,
+            "doctor_minutes": round(CHECKED_S / 60),
             "running": desk.running,
             "about": desk.findings.about(),
             "finder": desk.finder,

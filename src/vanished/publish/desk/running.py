@@ -1,8 +1,8 @@
 """How the watch is doing, for the page of whoever runs it.
 
 In: an observatory's folder. Out: sources with their canaries and budgets, how long ago posts were
-last looked at, faults, hosts that fail, disk. All of it is read, beside the watch, every ten
-minutes, from the past and a few small tables of the present.
+last looked at, faults, hosts that fail, disk. All of it is read beside the watch, from the
+past and a few small tables of the present.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from vanished.watch.trusting import Trusting
 AGES: Final = (("hour", HOUR), ("day", DAY), ("week", 7 * DAY))
 """Classes of the time since a post was last looked at; the rest is longer ago."""
 MEMORY: Final = "512MB"
+SIMULATED: Final = "lab"  # the platform of `lab.source`
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Running:
     common fault, posts that nobody saw gone by how long ago they were looked at. `hosts`: those
     whose posts fail: host, failing, posts. `silent`: origins that gave no answer, with since when.
     `ways`: what canaries say of each way. `disk`: bytes by part; `free` and `size` of the disk.
+    `simulated`: it watches nothing but the lab's platform, by a clock that is not ours.
     """
 
     at: Micros
@@ -47,6 +49,7 @@ class Running:
     disk: Mapping[str, int]
     free: int
     size: int
+    simulated: bool = False
 
 
 def running(folder: Path) -> Running:
@@ -71,6 +74,7 @@ def running(folder: Path) -> Running:
             [{"origin": s.origin, "since": s.since, "failures": s.failures}
              for s in observatory.silences()],
             _ways(observatory), budgets, _disk(folder), usage.free, usage.total,
+            {row["platform"] for row in sources} == {SIMULATED},
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ EVERY_S: Final = 15.0
 MOST_LOG: Final = 64 << 20  # bytes of SQLite's log, above which nobody holds a moment of it
 STOP_S: Final = 5.0  # that the end waits for a filling
 CHECKED_S: Final = 600.0  # between the doctor's visits, which read every file
+IDLE: Final = 20.0  # times as long as reading how the watch is doing took, until it is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Desk:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _filler: threading.Thread | None = None
+    _looks_again: float = 0.0  # monotonic seconds
 
     def __post_init__(self) -> None:
         self.decisions = Decisions(self.folder)
@@ -180,16 +183,22 @@ class Desk:
     def _check(self) -> None:
         if self.checked is None or SystemClock().now() - self.checked.at > CHECKED_S * SECOND:
             found = Checked(SystemClock().now(), examine(self.folder), advise(self.folder))
-            self.running = running(self.folder)
             self.checked = found
+
+    def _look(self) -> None:
+        """Read how the watch is doing; seldom enough to take a twentieth of a core at most."""
+        begun = time.monotonic()
+        if begun >= self._looks_again:
+            self.running = running(self.folder)
+            self._looks_again = begun + IDLE * (time.monotonic() - begun)
 
     def _find(self) -> None:
         self.finder.visit(self.shelf().version)
 
     def _keep_filling(self) -> None:
-        self._visit(self._draw_all, self._find, self._check)
+        self._visit(self._look, self._draw_all, self._find, self._check)
         while not self._ended.wait(self.settings.every_s):
-            self._visit(self._fill, self.renew, self._find, self._check)
+            self._visit(self._fill, self.renew, self._look, self._find, self._check)
 
     def _visit(self, *works: Callable[[], None]) -> None:
         """Do each; what goes wrong is told until the next visit, and the others are done."""

@@ -5,6 +5,7 @@ In: the values that verdicts carry. Out: English words, which `tongues` translat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -164,11 +165,50 @@ DECISIONS: Final = {
 EVIDENCE: Final = {
     "first": "first met", "version": "a wording", "notice": "the notice", "returned": "its return",
     "import": "an import", "picture": "a picture", "measurement": "a measurement",
+    "beside": "the post again, with nothing new",
 }  # fmt: skip
 CANARIES: Final = {
     "right": "right", "doubt": "wrong: what this way says is not believed",
     "none": "no right answer yet", "unguarded": "no canaries",
 }  # fmt: skip
+FAULTS: Final = {
+    "timeout": "no answer in time", "dns": "its name led nowhere", "connect": "no connection",
+    "tls": "no secure connection (TLS)", "refused": "an address that may not be asked",
+    "rate_limited": "too many requests, says the platform", "server": "a fault of the server (5xx)",
+    "forbidden": "refused (401, 403 or 407)", "captcha": "a captcha was asked for",
+    "login_wall": "a login was asked for", "truncated": "the answer broke off",
+    "too_large": "the answer was too large", "redirects": "sent on too often",
+    "empty": "an empty answer", "unreadable": "an answer in a form that no rule knows",
+}  # fmt: skip
+VANTAGES: Final = {"here": "from here"}
+VIAS: Final = {"direct": "asked directly", "timeline": "seen in a list", "import": "an import"}
+PLACES: Final = {
+    "account": "account", "platform": "platform", "host": "host", "source": "source",
+}  # fmt: skip
+"""Kinds of what the doctor speaks of."""
+_PLACE: Final = re.compile(r"(?:(\S+) )?(account|platform|host|source) (\S+)")
+
+
+def fault(tongue: Tongue, name: str) -> str:
+    """Why a look failed, in words."""
+    return tongue.say(FAULTS.get(name, "")) or name
+
+
+def way(tongue: Tongue, vantage: str, via: str = "") -> str:
+    """From where a look was made, and how; a vantage that has a name of its own keeps it."""
+    parts = [tongue.say(VANTAGES.get(vantage, "")) or vantage]
+    if via:
+        parts.append(tongue.say(VIAS.get(via, "")) or via)
+    return (", " if tongue.tag == "en" else "，").join(parts)
+
+
+def place(tongue: Tongue, where: str) -> str:
+    """What a finding of the doctor is about: its kind in the reader's language, its name as is."""
+    found = _PLACE.fullmatch(where)
+    if found is None:
+        return where
+    before, kind, name = found.groups("")
+    return " ".join(filter(None, (before, tongue.say(PLACES[kind]), name)))
 
 
 def group(causes: list[str]) -> str:
