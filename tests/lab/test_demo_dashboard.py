@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.request import urlopen
@@ -43,3 +47,30 @@ def test_without_the_extra_the_demo_says_so(
         assert process is None
     assert "no_such_library" in said.getvalue()
     assert "pip install" in said.getvalue()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_no_process_of_it_outlives_the_demo(tmp_path: Path, number: signal.Signals) -> None:
+    """Nor its folder, unless it is killed: a service manager and a closed terminal ask so."""
+    code = "from vanished.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "demo", "--serve", "--seconds", "80"],
+        env={**os.environ, "TMPDIR": str(tmp_path), "VANISHED_LANGUAGE": "en"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        told = iter(process.stderr.readline, "")
+        assert any("http://" in line for line in told)
+        begun = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(begun) == 2  # the platform and the dashboard
+        assert list(tmp_path.iterdir())
+        process.send_signal(number)
+        process.wait(PATIENCE_S)
+    end = time.monotonic() + 15
+    while (left := [pid for pid in begun if Path("/proc", pid).exists()]) and (
+        time.monotonic() < end
+    ):
+        time.sleep(0.05)
+    assert left == []
+    if number != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 # isort: off
 # Importing a module adds its commands, in the order in which --help lists them.
@@ -29,6 +30,7 @@ from vanished.cli import (
 
 # isort: on
 from vanished.cli.app import app, err
+from vanished.cli.lacking import lacking
 from vanished.cli.tongue import ENGLISH, asked, said, speaking
 from vanished.errors import VanishedError
 
@@ -60,5 +62,14 @@ def main() -> None:
 
             sys.exit(run(app))
         except VanishedError as error:
-            err.print(said(f"vanished: {error}"), markup=False, soft_wrap=True)
-            sys.exit(error.exit_code)
+            _refuse(error)
+        except ModuleNotFoundError as error:
+            told = lacking(error)
+            if told is None:
+                raise
+            _refuse(told)
+
+
+def _refuse(error: VanishedError) -> NoReturn:
+    err.print(said(f"vanished: {error}"), markup=False, soft_wrap=True)
+    sys.exit(error.exit_code)

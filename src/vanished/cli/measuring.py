@@ -118,15 +118,10 @@ def settings_of(
     resolvers: list[str], canary: str, bystander: str, authorities: str, **given: object
 ) -> SessionSettings:
     """The settings of a run. Raises UsageError for what cannot be used."""
-    try:
-        from vanished.reach.probe_dns import Resolver
-        from vanished.reach.session import SessionSettings
-        from vanished.reach.web_settings import WebSettings
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"Measuring needs the package '{error.name}': pip install 'vanished[reach]'."
-        ) from None
+    from vanished.reach.probe_dns import Resolver
+    from vanished.reach.session import SessionSettings
     from vanished.reach.targets import typed
+    from vanished.reach.web_settings import WebSettings
 
     chosen: dict[str, object] = {"authorities": authorities}
     if resolvers:

@@ -2,7 +2,8 @@
 
 In: a seed and how many real seconds the month may take. Out: the report that `vanished report`
 prints, and below it what only a simulated world can tell: how right it was. With `serve` the
-dashboard of the month, while it is watched and until Ctrl-C.
+dashboard of the month, while it is watched and until Ctrl-C. SIGTERM and SIGHUP end it as Ctrl-C
+does: no process and no folder of it is left.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import importlib.util
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +52,43 @@ INSTALL = "pip install 'vanished[publish,explain]'"
 END_S = 15.0
 NICE = 10
 """The month, which does not wait for anybody, goes first."""
+_DASHBOARD = f"""
+import os, signal, sys, threading
+
+def follow():
+    sys.stdin.buffer.read()  # ends with the demo, however that ends
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=follow, daemon=True).start()
+os.nice({NICE})
+from vanished.cli import main
+main()
+"""
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP are taken for Ctrl-C; more of them do not disturb the end."""
+    wanted = [signal.SIGTERM, signal.SIGHUP]
+    if threading.current_thread() is not threading.main_thread():
+        wanted = []  # no other thread may ask for signals
+    before = {number: signal.getsignal(number) for number in wanted}
+    heard = [number for number in wanted if before[number] is not signal.SIG_IGN]  # as by nohup
+
+    def end(number: int, frame: object) -> None:
+        for one in heard:
+            signal.signal(one, signal.SIG_IGN)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun by a script, with &
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    for number in heard:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 @contextlib.contextmanager
@@ -95,7 +134,7 @@ def run_demo(
             f" {seconds:.0f} seconds; {TRAPS:.0%} of its answers are traps."
         )
     desk: subprocess.Popen[str] | None = None
-    with _folder(keep) as folder, contextlib.ExitStack() as open_places:
+    with _ended_as_by_ctrl_c(), _folder(keep) as folder, contextlib.ExitStack() as open_places:
         clock = ScaledClock(START, speed, time.time() + 1.0)
         with spawned(
             seed, clock, traps=TRAPS, days=DAYS, accounts=ACCOUNTS, posts_per_day=POSTS_PER_DAY
@@ -153,11 +192,11 @@ def dashboard(folder: Path, port: int, console: Console) -> Iterator[subprocess.
         )
         yield None
         return
-    code = f"import os; os.nice({NICE}); from vanished.cli import main; main()"
     given = ["serve", "-o", str(folder), "--port", str(port), "--findings-every", "0.5"]
     process = subprocess.Popen(  # noqa: S603 -- ourselves
-        [sys.executable, "-c", code, *given],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+        [sys.executable, "-c", _DASHBOARD, *given],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        start_new_session=True,
     )  # fmt: skip
     teller = threading.Thread(target=_tell_address, args=(process, folder, console), daemon=True)
     teller.start()  # the month does not wait for the dashboard
@@ -171,6 +210,8 @@ def dashboard(folder: Path, port: int, console: Console) -> Iterator[subprocess.
             process.kill()
             process.wait()
         teller.join()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def _tell_address(process: subprocess.Popen[str], folder: Path, console: Console) -> None:

@@ -2,8 +2,9 @@
 
     python -m vanished.lab.serve --seed 1 --speed 43200 --epoch 1760000000 --port 0
 
-prints its address when it is ready and ends on SIGTERM. In: a world (or its seed) and a clock (or
-its numbers). Out: an address. It listens on 127.0.0.1 and nowhere else.
+prints its address when it is ready and ends on SIGTERM, with --follow also when its input ends.
+In: a world (or its seed) and a clock (or its numbers). Out: an address. It listens on 127.0.0.1
+and nowhere else.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ def spawned(
     }
     arguments = [part for name, value in numbers.items() for part in (f"--{name}", repr(value))]
     process = subprocess.Popen(  # noqa: S603  our own module with numbers of ours
-        [sys.executable, "-m", "vanished.lab.serve", *arguments], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "vanished.lab.serve", "--follow", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -102,8 +104,9 @@ def spawned(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 @contextlib.asynccontextmanager
@@ -126,11 +129,13 @@ async def _listening(platform: Platform, port: int) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _serve(platform: Platform, port: int) -> None:
-    """Answer until SIGTERM or SIGINT."""
-    told = asyncio.Event()
+async def _serve(platform: Platform, port: int, follow: bool) -> None:
+    """Answer until SIGTERM or SIGINT; with `follow` until whoever holds its input is gone."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, told.set)
+    if follow:
+        loop.add_reader(sys.stdin.fileno(), told.set)  # nothing is ever written: this is its end
     async with _listening(platform, port) as url:
         sys.stdout.write(url + "\n")
         sys.stdout.flush()
@@ -148,13 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--accounts", type=int, default=60)
     parser.add_argument("--posts-per-day", type=float, default=100.0)
     parser.add_argument("--traps", type=float, default=0.2, help="share of the answers")
+    parser.add_argument("--follow", action="store_true", help="end when standard input ends")
     given = parser.parse_args(arguments)
     start: Micros = given.start
     world = World.generate(given.seed, given.days, given.accounts, given.posts_per_day, start)
     epoch = time.time() if given.epoch is None else given.epoch
     clock = ScaledClock(start, given.speed, epoch)
     try:
-        asyncio.run(_serve(Platform(world, clock, given.traps), given.port))
+        asyncio.run(_serve(Platform(world, clock, given.traps), given.port, given.follow))
     except UsageError as error:
         sys.exit(str(error))
 
