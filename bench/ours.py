@@ -26,8 +26,8 @@ from vanished.archive.settings import HostSettings, NetSettings, WatchSettings
 from vanished.clock import SystemClock
 from vanished.model import DAY, SECOND, Account, Micros, Post
 from vanished.sources.page import PageSource
-from vanished.watch.ledger import Progress
 from vanished.watch.live import build_watch, open_door
+from vanished.watch.progress import Progress
 
 
 def stocked(folder: Path, urls: Sequence[str], due: Micros, proof: str) -> Observatory:

@@ -26,8 +26,8 @@ from vanished.archive.mapping import HOST, WHO_POST
 from vanished.archive.observatory import Observatory
 from vanished.model import SECOND, Account, Micros
 from vanished.watch.by_price import ByPrice
-from vanished.watch.ledger import WAVERING
 from vanished.watch.resuming import Keeper
+from vanished.watch.wavering import WAVERING
 
 POSTS = 4_000_000
 ACCOUNTS = 2000

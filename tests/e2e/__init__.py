@@ -19,9 +19,9 @@ from vanished.archive.settings import FILE
 from vanished.clock import Clock
 from vanished.model import Micros, Verdict
 from vanished.sources.registry import source, sources
-from vanished.watch.ledger import Event, Progress
 from vanished.watch.live import build_watch, open_door
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event, Progress
 
 POLL_S = 0.1
 

@@ -15,7 +15,7 @@ from vanished.lab.truth import Fate, Score, truth_of
 from vanished.lab.vantages import HERE, LabDoor, Lie, watch_from
 from vanished.lab.world import World
 from vanished.model import DAY, HOUR, Micros
-from vanished.watch.ledger import Event
+from vanished.watch.progress import Event
 
 LOST = ("gone", "moved", "returned")
 

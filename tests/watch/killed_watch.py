@@ -10,7 +10,7 @@ from pathlib import Path
 from vanished.archive.observatory import Observatory
 from vanished.lab.clock import ScaledClock
 from vanished.lab.month import watch_world
-from vanished.watch.ledger import Event
+from vanished.watch.progress import Event
 
 
 def main(say: Callable[[str], None], folder: Path, clock: ScaledClock, until: int) -> None:

@@ -40,9 +40,9 @@ from vanished.sources.page import PageSource
 from vanished.watch.canaries import SPACING, Canary, Rounds, canaries_of, concluded
 from vanished.watch.doctor import advise
 from vanished.watch.doctor_canaries import troubles
-from vanished.watch.ledger import Event
 from vanished.watch.live import canary_line, progress_line
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event
 from vanished.watch.routing import Route
 from vanished.watch.schedule import AgeBuckets
 from vanished.watch.trusting import Trusting

@@ -33,8 +33,8 @@ from vanished.sources.matrix import MatrixSource
 from vanished.sources.registry import platforms, source
 from vanished.sources.weibo import WeiboSource
 from vanished.sources.xmpp import XmppSource
-from vanished.watch.ledger import Event
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event
 from vanished.watch.schedule import AgeBuckets
 
 SECRET = "SUB-of-a-person-who-observes"

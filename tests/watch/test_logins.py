@@ -15,9 +15,9 @@ from vanished.archive.observatory import Observatory
 from vanished.model import ALIVE, DAY, HOUR, MINUTE, Fault, Look, Micros, Post, failed
 from vanished.net.login import Login
 from vanished.net.politeness import Politeness
-from vanished.watch.ledger import Event
 from vanished.watch.live import progress_line
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event
 from vanished.watch.schedule import AgeBuckets
 
 NAME = "VANISHED_TEST_LOGIN"

@@ -39,8 +39,8 @@ from vanished.model import (
 from vanished.net.exchange import Exchange
 from vanished.net.politeness import Politeness
 from vanished.sources import Naming
-from vanished.watch.ledger import Event
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event
 from vanished.watch.schedule import AgeBuckets
 
 START: Micros = 1_700_000_000 * SECOND

@@ -31,8 +31,8 @@ from vanished.net.politeness import Politeness
 from vanished.watch import columns as c
 from vanished.watch import resuming
 from vanished.watch.by_price import ORIGIN, ByPrice
-from vanished.watch.ledger import Event
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event
 from vanished.watch.resuming import Keeper
 
 POSTS = [f"p{n}" for n in range(40)]

@@ -34,7 +34,7 @@ from vanished.lab.serve import running
 from vanished.lab.source import PLATFORM
 from vanished.lab.world import World
 from vanished.model import DAY, MINUTE
-from vanished.watch.ledger import Event
+from vanished.watch.progress import Event
 
 PIECE = 12  # characters: a shorter piece of a text may be anybody's
 KEY = bytes(range(100, 132))

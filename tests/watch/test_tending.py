@@ -35,8 +35,8 @@ from vanished.archive.verify.folder import verify_folder
 from vanished.clock import SystemClock
 from vanished.errors import UsageError
 from vanished.model import HOUR
-from vanished.watch.ledger import Event
 from vanished.watch.live import open_door, tended
+from vanished.watch.progress import Event
 from vanished.watch.tending import Tended, Tending, tend_folder
 from vanished.watch.witnessing import run_witness
 from vanished.watch.witnessing import signer as signer_of_witness

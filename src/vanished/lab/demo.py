@@ -37,9 +37,9 @@ from vanished.lab.truth import write_truth
 from vanished.lab.world import START, World
 from vanished.model import DAY, SECOND, Micros
 from vanished.publish.report import make_report
-from vanished.watch.ledger import Event
 from vanished.watch.live import progress_line, shown
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event
 
 DAYS = 31
 AFTER: Micros = 2 * DAY  # the watch goes on after the last post, to see its losses

@@ -19,9 +19,9 @@ from vanished.lab.truth import Score, score, truth_of
 from vanished.lab.world import MOST_LAG, World
 from vanished.model import DAY, HOUR, MINUTE, SECOND, Micros
 from vanished.net.door import Door
-from vanished.watch.ledger import Event, Progress
 from vanished.watch.live import build_watch, open_door
 from vanished.watch.loop import Watch
+from vanished.watch.progress import Event, Progress
 
 GRACE: Micros = 12 * HOUR
 """A bare "not found" needs hours to be believed: losses later than this are only counted."""

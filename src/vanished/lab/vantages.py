@@ -29,7 +29,7 @@ from vanished.net.door import Door, DoorSettings
 from vanished.net.exchange import Exchange
 from vanished.net.fetcher import Fetcher
 from vanished.net.politeness import Politeness
-from vanished.watch.ledger import Event, Progress
+from vanished.watch.progress import Event, Progress
 
 BASE = "http://lab.invalid"
 SECOND_ROUTE = "second"

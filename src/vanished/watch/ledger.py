@@ -8,7 +8,6 @@ the books of one subject, the judge judges.
 from __future__ import annotations
 
 import random
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,48 +45,17 @@ from vanished.net.exchange import Exchange
 from vanished.watch.absorb import RETURN_CHECK, absorb, decide, is_news, next_date
 from vanished.watch.evidence import FIRST, PICTURE, Gathering
 from vanished.watch.pictures import Fetched, Pictures
+from vanished.watch.progress import Event, Progress
 from vanished.watch.schedule import NEVER, Reading, Schedule, Seen
 from vanished.watch.silences import Silences
 from vanished.watch.trusting import Trusting
-
-WAVERING = (State.SUSPECTED, State.FLICKERING)
-"""States that a right or wrong answer of a canary may change at once."""
-
-LOST = (*WAVERING, State.GONE)
-"""States whose causes a network's word may change."""
+from vanished.watch.wavering import AWAITING, Wavering, platform_of, url_of
 
 MANY, AT_ONCE = 3, HOUR
 """So many posts suspected within so long ask for a look at their account."""
 
 _TOLD = ("place", "sha256", "size", "form", "method", "hash", "quality")
 """What a capture's facts say of its picture."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """What the progress line and `--json` show; all since the start of this watch."""
-
-    began_s: float = field(default_factory=time.monotonic)  # real time, also in simulated worlds
-    looks: int = 0
-    failed: int = 0
-    posts_found: int = 0
-    losses: int = 0
-    returned: int = 0
-    backlog: int = 0
-    next_due: Micros = NEVER
-    troubles: list[str] = field(default_factory=list)  # for the operator: canaries, logins, streams
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something worth telling: `kind` is commit, verdict, source-error, canary, login, stream,
-    schedule, schedule-trouble or stopped. Those of canaries, logins, streams and schedules are for
-    the operator alone.
-    """
-
-    kind: str
-    at: Micros
-    facts: Mapping[str, object]
 
 
 @dataclass
@@ -111,8 +79,7 @@ class Ledger:
     hurry: Callable[[int], None] = lambda account: None  # its list is to be read now
 
     def __post_init__(self) -> None:
-        self._wavering: dict[str, dict[str, Row]] = {}  # by platform and key
-        self._awaiting: set[str] = set()  # those of them that a right answer may decide
+        self._wavering = Wavering()
         self._suspected: dict[int, deque[Micros]] = {}  # when posts of an account were, last
         self._account_verdicts = self.observatory.account_verdicts()
         self._clear()
@@ -206,7 +173,7 @@ class Ledger:
 
     def _doubted(self, row: Row, observation: Observation) -> bool:
         """Whether canaries say that such a look proves nothing now."""
-        standing = self.trusting.standing(_platform(row), observation.vantage)
+        standing = self.trusting.standing(platform_of(row), observation.vantage)
         times = observation.asked_at, observation.answered_at
         return standing.doubts(*times) and standing.is_guarded(times[1])
 
@@ -236,11 +203,13 @@ class Ledger:
         case = self.case(row)
         account = self._account_verdicts.get(row.account_id) if isinstance(row, PostRow) else None
         state = row.track.state
-        trust = self.trusting.trust(_platform(row), url_of(row))
+        trust = self.trusting.trust(platform_of(row), url_of(row))
         verdict = decide(row, case, account, self.judged_by, trust)
-        self._waver(row, verdict)
+        self._wavering.judged(row, verdict)
         if verdict is None:
             return None
+        if AWAITING in verdict.rules:
+            self._want_canary(row, case)
         before = self._verdicts.get(row.subject) or self.observatory.verdict(row.subject)
         if is_news(verdict, before):
             self._verdicts[row.subject] = verdict
@@ -248,21 +217,13 @@ class Ledger:
             self._notice(row, state, verdict, now)
         return verdict
 
-    def _waver(self, row: Row, verdict: Verdict | None) -> None:
-        """Remember whom a canary's answer may decide, and ask for one where it is waited for."""
-        platform = _platform(row)
-        wavering = self._wavering.setdefault(platform, {})
-        if row.track.state in WAVERING:
-            wavering[row.subject] = row
-        else:
-            wavering.pop(row.subject, None)
-        self._awaiting.discard(row.subject)
-        if verdict is not None and "judge/awaiting-canary" in verdict.rules:
-            self._awaiting.add(row.subject)
-            last = {seen.vantage: seen for seen in self.case(row) if seen.signal.gone}
-            for vantage, seen in last.items():
-                if not self.trusting.standing(platform, vantage).vouches(seen.last_answered_at):
-                    self.want(platform, vantage, seen.last_answered_at)
+    def _want_canary(self, row: Row, case: Sequence[Observation]) -> None:
+        """Ask for a right answer of the canaries from each way that saw `row` gone."""
+        platform = platform_of(row)
+        last = {seen.vantage: seen for seen in case if seen.signal.gone}
+        for vantage, seen in last.items():
+            if not self.trusting.standing(platform, vantage).vouches(seen.last_answered_at):
+                self.want(platform, vantage, seen.last_answered_at)
 
     def _notice(self, row: Row, state: State, verdict: Verdict, now: Micros) -> None:
         if verdict.state is state:
@@ -423,9 +384,7 @@ class Ledger:
 
     def waver(self, rows: Sequence[Row]) -> None:
         """Take over, at the start, those whose state an answer of a canary may change."""
-        for row in rows:
-            self._wavering.setdefault(_platform(row), {})[row.subject] = row
-            self._awaiting.add(row.subject)
+        self._wavering.take_up(rows)
 
     def checked(self, platform: str, vantage: str, check: Check, words: str, now: Micros) -> None:
         """A round of canaries ended: keep it, and judge again whom it may decide."""
@@ -436,12 +395,7 @@ class Ledger:
         if changed:
             facts = {"platform": platform, "vantage": vantage, "right": check.right, "words": words}
             self._events.append(Event("canary", now, facts))
-        self._recheck(platform, now, everybody=changed)
-
-    def _recheck(self, platform: str, now: Micros, *, everybody: bool) -> None:
-        found = self._wavering.get(platform, {})
-        wavering = {k: row for k, row in found.items() if everybody or k in self._awaiting}
-        self.reconsider(list(wavering.values()), now)
+        self.reconsider(self._wavering.of(platform, everybody=changed), now)
 
     def reconsider(self, wavering: Sequence[Row], now: Micros) -> None:
         """Judge these again, since what is known of the ways to them has changed."""
@@ -514,12 +468,3 @@ class Ledger:
 def _proven_by(row: PostRow, seen: Observation) -> bool:
     """Whether this look proved `row` alive; it was entered."""
     return seen.signal.kind is Kind.ALIVE and row.track.last_alive_at == seen.last_asked_at
-
-
-def url_of(row: Row) -> str:
-    """Where `row` is at its platform."""
-    return row.account.url if isinstance(row, AccountRow) else row.post.url
-
-
-def _platform(row: Row) -> str:
-    return row.account.platform if isinstance(row, AccountRow) else row.post.platform

@@ -33,10 +33,10 @@ from vanished.sources.registry import sources
 from vanished.watch.by_price import ByPrice
 from vanished.watch.canaries import canaries_of
 from vanished.watch.columns import Columns
-from vanished.watch.ledger import Event, Progress
 from vanished.watch.loop import Watch
 from vanished.watch.pictures import Pictures
 from vanished.watch.priced import Conditions
+from vanished.watch.progress import Event, Progress
 from vanished.watch.resuming import Keeper
 from vanished.watch.routes import proxies_of, routes_of
 from vanished.watch.schedule import NEVER, AgeBuckets, Schedule

@@ -19,50 +19,29 @@ from vanished.archive.rows import AccountRow, PostRow, Row, host_of
 from vanished.archive.settings_asking import DIRECT
 from vanished.clock import Clock
 from vanished.judge import DEFAULT, JudgeSettings
-from vanished.model import (
-    SECOND,
-    Discovery,
-    Fault,
-    Look,
-    Micros,
-    Observation,
-    Via,
-    failed,
-)
+from vanished.model import SECOND, Micros, Observation
 from vanished.net.door import Door
-from vanished.net.exchange import Exchange
-from vanished.net.fetcher import Fetcher
 from vanished.sources import Source
+from vanished.watch.asking import Asking
 from vanished.watch.by_price import ByPrice
-from vanished.watch.canaries import Canary, Rounds, Way, ask
-from vanished.watch.ledger import LOST, WAVERING, Event, Ledger, Progress, url_of
+from vanished.watch.canaries import Canary, Rounds, Way
+from vanished.watch.ledger import Ledger
 from vanished.watch.logins import Logins
-from vanished.watch.pictures import Fetched, Job, Pictures
+from vanished.watch.pictures import Pictures
+from vanished.watch.progress import Event, Progress
 from vanished.watch.resuming import Keeper
 from vanished.watch.routing import Route, choose
 from vanished.watch.schedule import NEVER, Schedule
 from vanished.watch.silences import Silences
 from vanished.watch.streams import Streams
 from vanished.watch.trusting import Trusting
+from vanished.watch.wavering import LOST, WAVERING, url_of
 
 COLLECT = (50_000, 20, 20)  # objects made between collections of the first, second, third age
 _DIRECT = Route(DIRECT, "here")
 MOST_BYTES = 64 * 1024 * 1024  # of pictures that wait for a commit
 KEEP_EVERY: Micros = 900 * SECOND
 MOST_AT_ONCE = 500  # looks a commit holds at most: bounds what a crash has to ask again
-
-
-@dataclass(slots=True)
-class _Answered:
-    """What a task brings back; the loop enters it into the present."""
-
-    account: AccountRow | None = None
-    discovery: Discovery | None = None
-    posts: Sequence[PostRow] = ()
-    looks: Sequence[Look] = ()
-    exchanges: Sequence[Exchange] = ()
-    canary: tuple[Way, Canary, Observation] | None = None
-    picture: Fetched | None = None
 
 
 @dataclass
@@ -111,8 +90,7 @@ class Watch:
         self._ledger.hurry = self._hurry
         self._wake = asyncio.Event()
         self._stop = False
-        self._answered: list[_Answered] = []
-        self._picture_bytes = 0
+        self._asking = Asking(self.sources, self.door, self.clock, self.tell)
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, int] = {}
         self._names: list[str] = []
@@ -147,7 +125,7 @@ class Watch:
                 self._dispatch(self.clock.now())
                 if self.observatory.proof is not None:
                     self.observatory.proof.sign_if_due(self.clock.now())
-                answered = self._answered and self._must_commit(self.clock.now())
+                answered = self._asking.answered and self._must_commit(self.clock.now())
                 if answered or self._streams.ready_at <= self.clock.now():
                     self._commit(self.clock.now())  # and ask again what that made due
                 else:
@@ -229,8 +207,8 @@ class Watch:
 
     def _must_commit(self, now: Micros) -> bool:
         return (
-            len(self._answered) >= MOST_AT_ONCE
-            or self._picture_bytes >= MOST_BYTES
+            len(self._asking.answered) >= MOST_AT_ONCE
+            or self._asking.picture_bytes >= MOST_BYTES
             or now - self._last_commit >= self.commit_every
             or not self._tasks
         )
@@ -243,7 +221,7 @@ class Watch:
         now = self.clock.now()
         free = len(self._tasks) <= self._refill
         dates = [date for date in (until, self._streams.ready_at) if date not in (None, NEVER)]
-        if self._answered:
+        if self._asking.answered:
             dates.append(self._last_commit + self.commit_every)
         if self.observatory.proof is not None and self.observatory.proof.sign_at is not None:
             dates.append(self.observatory.proof.sign_at)
@@ -275,7 +253,7 @@ class Watch:
         if self.pictures is not None and len(self._tasks) < self.concurrency:
             for job in self.pictures.take(now, self.door.politeness.room):  # looks go first
                 self.door.politeness.spend(job.host, now)
-                self._start(self._picture(job, self.pictures))
+                self._start(self._asking.picture(job, self.pictures, self._route(job.row)))
 
     def _read_lists(self, rows: Sequence[AccountRow], now: Micros) -> None:
         for row in rows:
@@ -286,7 +264,7 @@ class Watch:
                 continue
             self.door.politeness.spend(host, now)
             self._reading.add(row.id)
-            self._start(self._discover(self.sources[platform], row, self._route(row)))
+            self._start(self._asking.discover(self.sources[platform], row, self._route(row)))
 
     def _ask(self, rows: Sequence[PostRow], now: Micros) -> None:
         """Start looks at `rows`, as many posts to a request as the source's endpoint serves."""
@@ -307,7 +285,7 @@ class Watch:
                 continue
             for start in range(0, len(group), source.batch):
                 self.door.politeness.spend(host, now)
-                self._start(self._look(source, group[start : start + source.batch], route))
+                self._start(self._asking.look(source, group[start : start + source.batch], route))
 
     def _route(self, row: Row) -> Route:
         """The way on which `row` is asked about next."""
@@ -318,13 +296,16 @@ class Watch:
         trust = self._ledger.trusting.trust(platform)
         return choose(routes, trust, row.track, self._ledger.case(row))
 
+    def _named(self, way: Way) -> Route:
+        return next(r for r in self.routes.get(way[0], (_DIRECT,)) if r.name == way[1])
+
     def _ask_canaries(self, now: Micros) -> None:
         politeness = self.door.politeness
         most = max(0, self.concurrency - len(self._tasks))
         taken = self._rounds.take(now, lambda host: politeness.room(host, now), most)
         for way, canary in taken:
             politeness.spend(canary.host, now)
-            self._start(self._look_at_canary(way, canary))
+            self._start(self._asking.look_at_canary(way, canary, self._named(way)))
 
     def _want(self, platform: str, vantage: str, after: Micros) -> None:
         """A loss waits for a right answer of the canaries from `vantage`."""
@@ -346,80 +327,15 @@ class Watch:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if len(self._tasks) <= self._refill or len(self._answered) >= MOST_AT_ONCE:
+        if len(self._tasks) <= self._refill or len(self._asking.answered) >= MOST_AT_ONCE:
             self._wake.set()
-
-    def _fetcher(self, route: Route) -> Fetcher:
-        """One look's fetcher; the request that starts it was spent when it was dispatched."""
-        return self.door.fetcher(1, route.proxy)
-
-    async def _discover(self, source: Source, row: AccountRow, route: Route) -> None:
-        account = row.account
-        fetch = self._fetcher(route)
-        asked = self.clock.now()
-        try:
-            discovery = await source.discover(account, row.cursor, fetch)
-        except Exception as error:  # a source's fault must not end the watch, nor prove anything
-            self._source_error(account.platform, account.key, error)
-            discovery = Discovery(self._broken(account.key, asked, Via.TIMELINE), cursor=row.cursor)
-        self._answered.append(
-            _Answered(account=row, discovery=discovery, exchanges=fetch.exchanges)
-        )
-
-    async def _look_at_canary(self, way: Way, canary: Canary) -> None:
-        route = next(r for r in self.routes.get(way[0], (_DIRECT,)) if r.name == way[1])
-        asked = self.clock.now()
-        try:
-            seen = await ask(self.sources[way[0]], canary, self._fetcher(route))
-        except Exception as error:
-            self._source_error(way[0], canary.name, error)
-            seen = self._broken(canary.subject.key, asked, Via.DIRECT)
-        self._answered.append(_Answered(canary=(way, canary, seen)))
-
-    async def _look(self, source: Source, rows: Sequence[PostRow], route: Route) -> None:
-        fetch = self._fetcher(route)
-        asked = self.clock.now()
-        try:
-            looks = await source.look([row.post for row in rows], fetch)
-            if len(looks) != len(rows):
-                raise RuntimeError(f"{len(looks)} answers for {len(rows)} posts")
-        except Exception as error:
-            self._source_error(source.platform, rows[0].post.key, error)
-            looks = [Look(self._broken(row.post.key, asked, Via.DIRECT)) for row in rows]
-        self._answered.append(_Answered(posts=rows, looks=looks, exchanges=fetch.exchanges))
-
-    async def _picture(self, job: Job, pictures: Pictures) -> None:
-        fetch = self._fetcher(self._route(job.row))
-        try:
-            fetched = await pictures.fetch(job, fetch)
-        except Exception as error:
-            self._source_error(job.row.post.platform, job.row.subject, error)
-            fetched = Fetched(job)
-        finally:
-            pictures.ended(job)
-        kept = fetch.exchanges if fetched.seen is not None else ()
-        self._picture_bytes += sum(len(each.body) + len(each.wire) for each in kept)
-        self._answered.append(_Answered(picture=fetched, exchanges=kept))
-
-    def _broken(self, subject: str, asked: Micros, via: Via) -> Observation:
-        signal = failed(Fault.UNREADABLE, words="the source could not read the answer")
-        return Observation(subject, asked, max(asked, self.clock.now()), signal, via)
-
-    def _source_error(self, platform: str, subject: str, error: Exception) -> None:
-        facts = {
-            "platform": platform,
-            "subject": subject,
-            "error": f"{type(error).__name__}: {error}",
-        }
-        self.tell(Event("source-error", self.clock.now(), facts))
 
     # -- keeping ----------------------------------------------------------------------------
 
     def _commit(self, now: Micros, *, stopping: bool = False) -> None:
         """Enter every answer into the present, in one transaction, then put the dates back."""
-        answered, self._answered = self._answered, []
+        answered = self._asking.taken()
         kept = False
-        self._picture_bytes = 0
         for answer in answered:
             if answer.canary is not None:
                 kept |= self._canary(*answer.canary, now)
@@ -463,8 +379,7 @@ class Watch:
         outcome = self._rounds.answered(way, canary, seen, now)
         if outcome is None or outcome.check is None:
             return False
-        routes = self.routes.get(way[0], (_DIRECT,))
-        vantage = next(route.vantage for route in routes if route.name == way[1])
+        vantage = self._named(way).vantage
         self._ledger.checked(way[0], vantage, outcome.check, outcome.words, now)
         self._tell_troubles()
         return True
@@ -493,7 +408,7 @@ class Watch:
         for task in list(self._tasks):
             task.cancel()
         await self._streams.end()
-        if self._answered or self._streams.unkept:
+        if self._asking.answered or self._streams.unkept:
             self._commit(self.clock.now(), stopping=True)
         self._keep_learnt(self.clock.now())
         if self.keeper is not None:

@@ -26,7 +26,8 @@ from vanished.net.stream import Messages, Stream
 from vanished.sources import Source
 from vanished.sources.streaming import Follower, Hint, Streaming
 from vanished.watch.hints import LOOKS, Mark, Marks, Subject
-from vanished.watch.ledger import Event, Ledger
+from vanished.watch.ledger import Ledger
+from vanished.watch.progress import Event
 from vanished.watch.schedule import NEVER
 
 RESUMED: Micros = DAY  # a place left longer ago is not gone back to: what it hints at was asked

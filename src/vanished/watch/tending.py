@@ -21,7 +21,7 @@ from vanished.clock import Clock, SystemClock
 from vanished.errors import UsageError, VanishedError
 from vanished.model import SECOND, Micros
 from vanished.net.door import Door
-from vanished.watch.ledger import Event
+from vanished.watch.progress import Event
 
 AGAIN: Micros = 30 * SECOND  # a service that has just failed is not asked sooner
 
