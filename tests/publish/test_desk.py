@@ -17,7 +17,6 @@ from urllib.request import Request, urlopen
 import pytest
 from babel.messages.pofile import read_po
 
-from tests.needs import needs_program
 from tests.publish import desk_world
 from tests.publish.catalogues import PUBLISH, messages
 from vanished.explain import charts
@@ -83,17 +82,6 @@ def losses(address: str) -> list[dict[str, Any]]:
     found = json.loads(get(address, "/losses.json?state=any")[2])
     assert found["total"] == len(found["losses"]) == desk_world.POSTS
     return list(found["losses"])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    program = needs_program("chromium", "chromium")
-    with sync_playwright() as made:
-        started = made.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import feedparser
 import pytest
 
-from tests.needs import needs_program
 from tests.publish import site_world
 from tests.publish.desk_world import HOSTILE
 from tests.publish.planted import hashes
@@ -72,17 +71,6 @@ def copied(made: Made, tmp_path: Path) -> Made:
     shutil.copytree(made.folder, tmp_path / "o")
     shutil.copytree(made.site, tmp_path / "site")
     return Made(tmp_path / "o", tmp_path / "site", made.built)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    program = needs_program("chromium", "chromium")
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 WIDTHS = (360, 1440)

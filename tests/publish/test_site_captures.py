@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import feedparser
 import pytest
 
-from tests.needs import needs_program
 from tests.publish import site_world
 from tests.publish.desk_world import START
 from vanished.archive.capture import Subject
@@ -39,6 +38,7 @@ NOW: Final = 1_770_000_000_000_000
 NAME: Final = "site"
 SMALL: Final = 60_000  # bytes of a file of captures
 BODY: Final = 12_000  # random bytes in each capture, so that gzip does not make it smaller
+WIDTHS: Final = (360, 1440)
 OWNER: Final = 0  # the account that a rule names
 RULE: Final = """
 [[publish.words]]
@@ -296,17 +296,6 @@ def test_captures_that_fit_no_file_are_told_of(made: Made) -> None:
     assert any("are in no file" in remark for remark in built.remarks)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    program = needs_program("chromium", "chromium")
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 def test_the_words_of_a_capture_are_shown_and_nothing_of_it_runs(
     first: Made, browser: Browser
 ) -> None:
@@ -317,7 +306,7 @@ def test_the_words_of_a_capture_are_shown_and_nothing_of_it_runs(
     stopped: list[tuple[str, str | None]] = []
     wrong: list[str] = []
     for tag in NAMES:
-        page = browser.new_page(viewport={"width": 360, "height": 900})
+        page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
         page.on("request", lambda request: asked.append(request.url))
         page.on("requestfailed", lambda request: stopped.append((request.url, request.failure)))
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -334,10 +323,12 @@ def test_the_words_of_a_capture_are_shown_and_nothing_of_it_runs(
         for trap in ("script", 'http-equiv="refresh', "onload", "onerror", "away.example/link"):
             assert trap not in shown
         assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in shown
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        options = {"resultTypes": ["violations"], "preload": False, "iframes": False}
-        checked = Axe().run(page, options=options)
-        assert not checked.response["violations"], (tag, checked.generate_report())
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            options = {"resultTypes": ["violations"], "preload": False, "iframes": False}
+            checked = Axe().run(page, options=options)
+            assert not checked.response["violations"], (tag, checked.generate_report())
         page.close()
     assert not wrong
     # The browser tells also of what the frame's policy stopped before it was sent.

@@ -61,7 +61,11 @@ class Metered(Politeness):
 
 
 def watching(
-    observatory: Observatory, source: Scripted, rate: float = 1.0, **options: Any
+    observatory: Observatory,
+    source: Scripted,
+    rate: float = 1.0,
+    conditions: Conditions | None = None,
+    **options: Any,
 ) -> tuple[Watch, ByPrice, Metered]:
     budget = Metered(rate)
     door: Any = SimpleNamespace(
@@ -69,7 +73,7 @@ def watching(
         settings=SimpleNamespace(timeout_s=5.0), politeness=budget,
     )  # fmt: skip
     observatory.add_account(source.account("a"), START)
-    schedule = ByPrice({"page": source.batch}, learnt=observatory.learnt())
+    schedule = ByPrice({"page": source.batch}, learnt=observatory.learnt(), conditions=conditions)
     watch = Watch(
         observatory, {"page": source}, door, source.clock, schedule, discover_every=HOUR, **options
     )
@@ -106,10 +110,7 @@ async def test_a_page_just_met_is_looked_at_as_soon_as_it_may_be_lost(
         observatory.naming, clock, lambda now: ["p1"],
         lambda post, now: PLATFORM if now >= lost_at else ALIVE,
     )  # fmt: skip
-    watch, _, budget = watching(observatory, source)
-    conditions = Conditions(shortest_s=2.0)
-    schedule = ByPrice({"page": source.batch}, learnt="", conditions=conditions)
-    watch = Watch(observatory, {"page": source}, watch.door, clock, schedule, discover_every=HOUR)
+    watch, _, budget = watching(observatory, source, conditions=Conditions(shortest_s=2.0))
     await watch.run(START + 7 * MINUTE)
     asked = [(at - START) / SECOND for _, at in source.asked]
     assert asked[0] < 70

@@ -117,10 +117,8 @@ class _Layout:
         if told.captures.files:
             yield self.file("static/replay.js", partial(_static, "site", "replay.js"))
         for name, made_file in told.captures.files.items():
-            yield (
-                name,
-                File(made_file.of, made_file.make),
-            )  # of itself only: a full one stays as it is
+            # It follows from itself only, so that a full one stays as it is.
+            yield name, File(made_file.of, made_file.make)
 
     def tongue(self, tag: str) -> Iterator[tuple[str, File]]:
         """The pages and feeds of one language."""
