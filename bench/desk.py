@@ -47,7 +47,7 @@ ROUNDS = 40
 SEARCHED = ("沽栎", "天气", "医院", "学校", "水")
 READERS = 50
 WATCHED_S = 8.0
-WATCH_ROUNDS = 3
+WATCH_ROUNDS = 5
 READY_S = 300
 
 

@@ -52,7 +52,7 @@ REPORTS = (
     "publish/desk/serving.py", "publish/desk/finder.py", "archive/advice.py",
     "reach/beside.py", "reach/consent.py", "reach/destinations.py", "reach/keeping.py",
     "reach/reading.py", "reach/reporting.py", "reach/told.py", "reach/told_app.py",
-    "watch/canaries.py", "watch/canary_check.py",
+    "watch/asking.py", "watch/canaries.py", "watch/canary_check.py",
     "watch/doctor", "watch/finding.py", "watch/importing.py", "watch/live.py",
     "watch/ledger.py", "watch/logins.py", "watch/loop.py", "watch/picturing.py",
     "watch/picture_worker.py", "watch/resuming.py", "watch/streams.py", "watch/tending.py",
